@@ -1,0 +1,53 @@
+# make demo: everything from nothing to two answered head CTs.   make test: everything from nothing to passed tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= config.toml
+CT_ICH ?= ../shared/data/ct_ich
+DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless
+
+.PHONY: help demo serve test lint bench docs train interop-deps clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/.node: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[lab]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.node
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[lab,test,lint]'
+	touch $@
+
+demo: $(VENV)/.node  ## send two synthetic head CTs through a node and show what comes back
+	$(BIN)/python -m ichnode_training.demo
+
+serve: $(VENV)/.node  ## run a node with config.toml
+	$(BIN)/ichnode serve --config $(CONFIG)
+
+test: $(VENV)/.test  ## all tests; those that need DCMTK, Orthanc or PixelMed are skipped where these are missing
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test  ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test  ## measure beside DCMTK and Orthanc; writes benchmarks/latest.json
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/.test  ## write the generated documents anew
+	$(BIN)/python -m tests.generated
+
+train: $(VENV)/.test  ## train the shipped model anew and cross-validate it (half an hour on two cores)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m ichnode_training first $(CT_ICH) --into ichnode/inference/bundles/default --scores build/scores.npz
+	$(BIN)/python -m ichnode_training card ichnode/inference/bundles/default --into docs/model-card.md
+
+interop-deps:  ## Debian packages of the peers and validators that tests and benchmarks use
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN)
+
+clean:  ## remove what make made
+	rm -rf $(VENV) demo build *.egg-info

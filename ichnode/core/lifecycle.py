@@ -1,0 +1,110 @@
+"""States and transitions as data. An event that is not listed for a state raises and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class SeriesState(StrEnum):
+    """Where a series is."""
+
+    RECEIVING = "receiving"
+    CLOSED = "closed"
+    IGNORED = "ignored"
+
+
+class JobState(StrEnum):
+    """Where an analysis is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+class DeliveryState(StrEnum):
+    """Where one object for one destination is."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+
+
+class IllegalTransition(Exception):
+    """The event does not belong to the state."""
+
+
+Transitions = Mapping[tuple[str, str], str]
+
+SERIES: Transitions = {
+    ("receiving", "slice"): "receiving",
+    ("receiving", "close"): "closed",
+    ("receiving", "ignore"): "ignored",
+    ("closed", "slice"): "receiving",
+    ("ignored", "slice"): "receiving",
+    ("closed", "outranked"): "ignored",
+    ("ignored", "reconsider"): "receiving",
+}
+JOB: Transitions = {
+    ("queued", "claim"): "running",
+    ("running", "finish"): "done",
+    ("running", "try_again"): "queued",
+    ("running", "fail"): "failed",
+    ("queued", "supersede"): "superseded",
+    ("running", "supersede"): "superseded",
+    ("failed", "supersede"): "superseded",
+    ("failed", "retry"): "queued",
+    ("done", "queue_again"): "queued",
+    ("failed", "queue_again"): "queued",
+    ("superseded", "queue_again"): "queued",
+}
+DELIVERY: Transitions = {
+    ("pending", "claim"): "sending",
+    ("sending", "accepted"): "delivered",
+    ("sending", "try_again"): "pending",
+    ("sending", "refused"): "failed",
+    ("pending", "give_up"): "failed",
+    ("failed", "retry"): "pending",
+    ("pending", "withdraw"): "withdrawn",
+    ("failed", "withdraw"): "withdrawn",
+    ("sending", "drop"): "withdrawn",
+}
+
+
+def advance(machine: Transitions, state: str, event: str) -> str:
+    """Return the state that follows.
+
+    Raises
+    ------
+    IllegalTransition
+        The event is not listed for the state.
+    """
+    try:
+        return machine[state, event]
+    except KeyError:
+        raise IllegalTransition(f"{event!r} does not belong to state {state!r}") from None
+
+
+def sources(machine: Transitions, event: str) -> tuple[str, ...]:
+    """Return the states in which `event` is legal; guarded updates use them in their WHERE clause."""
+    return tuple(state for state, name in machine if name == event)
+
+
+def target(machine: Transitions, event: str) -> str:
+    """Return the one state that `event` leads to, whatever the state before."""
+    (only,) = {after for (_, name), after in machine.items() if name == event}
+    return only
+
+
+def diagram() -> str:
+    """Return the three machines as Mermaid state diagrams for the documentation."""
+    lines = []
+    for title, machine in (("Series", SERIES), ("Job", JOB), ("Delivery", DELIVERY)):
+        lines += [f"### {title}", "", "```mermaid", "stateDiagram-v2"]
+        lines += [f"    {before} --> {after}: {event}" for (before, event), after in machine.items()]
+        lines += ["```", ""]
+    return "\n".join(lines)

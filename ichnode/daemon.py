@@ -1,0 +1,222 @@
+"""The composition root: builds the node from its settings and owns every process, thread, signal and tick."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from types import FrameType
+from typing import IO
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from ichnode.config import Settings
+from ichnode.dicom.access import PROVIDER_BUSY, AllowedPeer, Peer, Refusal
+from ichnode.dicom.scp import Received, ScpLimits, StoreScp
+from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
+from ichnode.errors import ConfigError, TransientError
+from ichnode.log import get_logger
+from ichnode.sections import DestinationSection
+from ichnode.steps.assemble import assemble_due
+from ichnode.steps.catch_up import catch_up
+from ichnode.steps.deliver import deliver_due
+from ichnode.steps.node import Node, open_node
+from ichnode.steps.receive import receive_slice
+from ichnode.steps.recover import begin_boot, free_leases, recover
+from ichnode.steps.report import report_next
+from ichnode.supervision import WorkerProcess
+from ichnode.tick import Tick
+from ichnode.worklist import associations, jobs
+
+DRAIN_S = 30.0
+CLOCK_S = 1.0
+log = get_logger(__name__)
+
+
+class Daemon:
+    """One running node.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = threading.Event()
+
+    def run(self, listening: Callable[[int], None]) -> None:
+        """Run until SIGTERM or SIGINT, then drain.
+
+        Parameters
+        ----------
+        listening : callable
+            Told the port once peers may call.
+
+        Raises
+        ------
+        ConfigError
+            Another node uses the data folder, or the port cannot be opened.
+        """
+        with self._locked_folder():
+            node = open_node(self._settings)
+            node = replace(node, boot_id=begin_boot(node))
+            recover(node)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._asked_to_stop)
+            self._serve(node, listening)
+            with node.worklist.write() as tx:
+                associations.end_boot(tx, node.now(), node.boot_id)
+            node.worklist.dispose()
+            log.info("node.stopped")
+
+    def stop(self) -> None:
+        """Ask the node to drain and end."""
+        self._stop.set()
+
+    def _serve(self, node: Node, listening: Callable[[int], None]) -> None:
+        boot_at = node.now()
+        scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(8 + len(node.destinations))}, timezone="UTC"
+        )
+        deliver = [Tick(f"deliver {d.name}", _delivery(node, d)) for d in self._settings.destinations]
+
+        def deliver_all() -> None:
+            for tick in deliver:
+                tick.wake()
+
+        def died(owner: str) -> None:
+            if free_leases(node, owner):
+                report.wake()
+
+        worker = WorkerProcess(node, died, lambda word: deliver_all() if word == "done" else None)
+
+        def make_reports() -> None:
+            while report_next(node):
+                deliver_all()
+
+        def assemble() -> datetime | None:
+            again_at = assemble_due(node, boot_at)
+            worker.hint()
+            report.wake()
+            return again_at
+
+        def watch_leases() -> None:
+            with node.worklist.read() as tx:
+                overdue = jobs.overdue_owners(tx, node.now())
+            worker.end_if_overdue(overdue)
+            if overdue and free_leases(node):
+                report.wake()
+
+        report = Tick("report", make_reports)
+        ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), *deliver]
+        scp = self._receiver(node, ticks[0])
+        for tick in ticks:
+            tick.join(scheduler)
+        port = self._open_port(scp)
+        scheduler.start()
+        worker.start()
+        listening(port)
+        self._watch_clock(node, ticks)
+        log.info("node.draining", associations=scp.active_associations())
+        if not scp.drain(DRAIN_S):
+            log.warning("node.drain_incomplete", remedy="associations were still open and are aborted now")
+        scp.stop()
+        scheduler.shutdown(wait=True)
+        worker.stop(DRAIN_S)
+
+    def _open_port(self, scp: StoreScp) -> int:
+        try:
+            return scp.start()
+        except OSError as error:
+            section = self._settings.node
+            why = os.strerror(error.errno) if error.errno else error
+            raise ConfigError(
+                f"Cannot listen on {section.host}:{section.port}: {why}. "
+                "End the program that has the port, or set node.host or node.port.",
+                "PORT",
+            ) from error
+
+    def _watch_clock(self, node: Node, ticks: list[Tick]) -> None:
+        """Wait until asked to stop. When the clock is set back meanwhile, what is due is due by the new time."""
+        seen_at = node.now()
+        while not self._stop.wait(CLOCK_S):
+            try:
+                seen_at, before = catch_up(node, seen_at), seen_at
+            except TransientError as error:
+                log.warning("clock.not_caught_up", code=error.code, remedy=error.sentence)
+                continue
+            if seen_at < before:
+                for tick in ticks:
+                    tick.join_again()
+
+    def _receiver(self, node: Node, assemble: Tick) -> StoreScp:
+        receive = self._settings.receive
+
+        def opened(peer: Peer) -> int:
+            with node.worklist.write() as tx:
+                return associations.open_association(tx, node.now(), node.boot_id, peer.address, peer.calling_aet)
+
+        def ended(association_id: int, how: str) -> None:
+            with node.worklist.write() as tx:
+                touched = associations.end_association(tx, node.now(), association_id, how)
+            if touched:
+                assemble.wake()
+
+        def store(received: Received) -> int:
+            return receive_slice(node, received)
+
+        def accepting() -> Refusal | None:
+            if node.spool.below(receive.disk_floor_bytes):
+                return Refusal(
+                    *PROVIDER_BUSY, "DISK_FULL", "The spool's disk is below receive.disk_floor_bytes: free space there."
+                )
+            return None
+
+        return StoreScp(
+            self._settings.node.aet,
+            self._settings.node.host,
+            self._settings.node.port,
+            limits=ScpLimits(
+                max_associations=receive.max_associations,
+                per_peer_associations=receive.associations_per_peer,
+                max_pdu_bytes=receive.max_pdu_bytes,
+                max_dataset_bytes=receive.max_dataset_bytes,
+                acse_timeout_s=receive.request_timeout_s,
+                network_timeout_s=receive.idle_timeout_s,
+                dimse_timeout_s=receive.idle_timeout_s,
+                socket_timeout_s=receive.stall_timeout_s,
+            ),
+            allowed=[AllowedPeer(p.aet, p.networks) for p in self._settings.peers],
+            storage_classes=STORAGE_CLASSES,
+            syntaxes=decodable_syntaxes(),
+            store=store,
+            opened=opened,
+            ended=ended,
+            accepting=accepting,
+        )
+
+    def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def _locked_folder(self) -> IO[bytes]:
+        folder = self._settings.node.data.resolve()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (folder / "node.lock").open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ConfigError(
+                f"Another node uses {folder}. Stop it first, or set node.data to another folder.", "DATA_IN_USE"
+            ) from None
+        return file
+
+
+def _delivery(node: Node, destination: DestinationSection) -> Callable[[], datetime | None]:
+    return lambda: deliver_due(node, destination)

@@ -1,0 +1,71 @@
+"""One exception tree; its main axis is transient (try again) against permanent (a person has to change something)."""
+
+from __future__ import annotations
+
+
+class IchnodeError(Exception):
+    """Base of every error that ichnode raises on purpose.
+
+    Parameters
+    ----------
+    sentence : str
+        One sentence a person can act on. Never a patient's name, identifier or birth date.
+    code : str, optional
+        Stable upper-case code, for rows and metrics.
+    """
+
+    code = "ERROR"
+
+    def __init__(self, sentence: str, code: str | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        if code is not None:
+            self.code = code
+
+
+class TransientError(IchnodeError):
+    """The same act may succeed later without anybody changing anything."""
+
+    code = "TRANSIENT"
+
+
+class PermanentError(IchnodeError):
+    """The same act will fail again until somebody changes something."""
+
+    code = "PERMANENT"
+
+
+class ConfigError(PermanentError):
+    """A setting is unknown, mistyped or contradictory."""
+
+    code = "CONFIG"
+
+
+class BadObject(PermanentError):
+    """A DICOM object cannot be used: unreadable, inconsistent, or its pixels do not decode."""
+
+    code = "BAD_OBJECT"
+
+
+class DiskFull(TransientError):
+    """The spool's disk is below its watermark."""
+
+    code = "DISK_FULL"
+
+
+class PeerUnreachable(TransientError):
+    """A DICOM peer does not answer, or ended the association."""
+
+    code = "PEER_UNREACHABLE"
+
+
+class PeerRefused(PermanentError):
+    """A DICOM peer refused for a reason that will not pass by itself."""
+
+    code = "PEER_REFUSED"
+
+
+class BundleError(PermanentError):
+    """A model bundle is missing, altered or not of a kind this version can run."""
+
+    code = "BUNDLE"

@@ -1,0 +1,162 @@
+"""The tables of the configuration: every setting with its type, unit, default and bounds.
+
+`ichnode.config` puts them together, reads them and writes `config.toml` from them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Aet = Annotated[
+    str,
+    Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5B\x5D-\x7E]([\x20-\x5B\x5D-\x7E]*[\x21-\x5B\x5D-\x7E])?$"),
+]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A table of the configuration file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeSection(Section):
+    """Who the node is and where its data live."""
+
+    aet: Aet = Field("ICHAI", description="Application Entity title that senders call, at most 16 characters.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Anything but loopback needs at least one [[peers]] entry."
+    )
+    port: Port = Field(11112, description="TCP port of the C-STORE SCP; 0 picks a free one.")
+    data: Path = Field(Path("data"), description="Folder of the spool and the worklist; one node at a time.")
+
+
+class ReceiveSection(Section):
+    """Limits of the receiver."""
+
+    max_associations: int = Field(
+        64, ge=1, description="Associations at once; one more is rejected (transient, local limit exceeded)."
+    )
+    associations_per_peer: int = Field(32, ge=1, description="Associations at once from one address.")
+    max_pdu_bytes: int = Field(131072, ge=16384, le=4194304, description="Bytes; largest PDU that peers may send.")
+    max_dataset_bytes: int = Field(1 << 30, ge=1 << 20, description="Bytes; a larger data set is answered with 0xA700.")
+    idle_timeout_s: Seconds = Field(60, description="Seconds without any message before an association is aborted.")
+    stall_timeout_s: Seconds = Field(10, description="Seconds a peer may stall inside one PDU.")
+    request_timeout_s: Seconds = Field(10, description="Seconds from connection to association request.")
+    low_disk_bytes: int = Field(
+        2 << 30, ge=0, description="Bytes free below which every slice is answered with 0xA700."
+    )
+    disk_floor_bytes: int = Field(
+        1 << 30, ge=0, description="Bytes free below which associations are rejected (transient)."
+    )
+
+
+class PeerSection(Section):
+    """One peer that may send. Without any entry, loopback peers may send and nobody else."""
+
+    aet: str = Field("*", description="Calling AE title; * is any.")
+    networks: tuple[str, ...] = Field((), description="IP addresses or CIDR networks; empty is any.")
+
+    @field_validator("networks")
+    @classmethod
+    def _are_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for text in given:
+            try:
+                ipaddress.ip_network(text, strict=False)
+            except ValueError:
+                raise ValueError(f'{text!r} is neither an IP address nor a network such as "192.0.2.0/24"') from None
+        return given
+
+
+class CompletenessSection(Section):
+    """When a series is taken as complete (evidence first, time last)."""
+
+    quiet_s: Seconds = Field(10, description="Seconds without a new slice, where no better evidence is at hand.")
+    settle_s: Seconds = Field(0.5, description="Seconds after a clean release with the whole head there.")
+    max_wait_s: Seconds = Field(
+        120, description="Seconds after the last slice at which a partial series is analysed as PRELIMINARY."
+    )
+    head_extent_mm: float = Field(
+        100, gt=0, description="Millimetres along the slice normal that count as a whole head."
+    )
+
+
+class SourceSection(Section):
+    """The PACS that is asked by C-FIND how many images a series has. Leave `aet` empty to ask nobody."""
+
+    aet: str = Field("", max_length=16, description="AE title of the PACS; empty: do not ask.")
+    host: str = Field("127.0.0.1", description="Its address.")
+    port: Port = Field(104, description="Its port.")
+    ask_every_s: Seconds = Field(5, description="Seconds between two questions about one series.")
+
+
+class SelectionSection(Section):
+    """Which series are read."""
+
+    min_slices: int = Field(8, ge=2, description="Fewer slices than this are not read.")
+    min_extent_mm: float = Field(40, ge=0, description="Millimetres of head below which a series is not read.")
+
+
+class EngineSection(Section):
+    """Where and how the network runs."""
+
+    bundle: str = Field("", description="Folder of the model bundle; empty: the one that ships with ichnode.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu, cuda or cuda:N.")
+    threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: as many as cores.")
+    max_attempts: int = Field(3, ge=1, description="Attempts before a series is reported as not analysed.")
+    lease_s: Seconds = Field(
+        600, description="Seconds one analysis may take; then its worker is ended and the series tried again."
+    )
+
+
+class ReportSection(Section):
+    """What is reported."""
+
+    not_analysed: Literal["every-series", "candidates"] = Field(
+        "every-series",
+        description="Series that get an SR saying why they were not analysed: "
+        "every one, or only where the analysis failed.",
+    )
+    institution_serial: str = Field(
+        "", description="Device serial number in the SR; empty: derived from the data folder."
+    )
+
+
+class DestinationSection(Section):
+    """One PACS or archive that gets the results by C-STORE."""
+
+    name: str = Field(
+        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="Name in lists, commands and logs."
+    )
+    aet: Aet = Field(description="Its AE title.")
+    host: str = Field(description="Its address.")
+    port: Port = Field(104, description="Its port.")
+
+
+class DeliverySection(Section):
+    """How hard results are pushed."""
+
+    first_retry_s: Seconds = Field(5, description="Seconds before the second attempt; doubled after each.")
+    longest_retry_s: Seconds = Field(600, description="Seconds between attempts at most.")
+    give_up_after_days: float = Field(
+        7, gt=0, description="Days after which a delivery is marked failed; `ichnode retry` starts it again."
+    )
+    timeout_s: Seconds = Field(30, description="Seconds to wait for a peer's answer.")
+
+
+class DatabaseSection(Section):
+    """Where the worklist is kept."""
+
+    url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder.")
+
+
+class LogSection(Section):
+    """What is logged, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is written.")
+    format: Literal["text", "json"] = Field("text", description="Lines for people or JSON for machines.")

@@ -1,0 +1,1 @@
+"""Durable files: the atomic writer and the spool."""

@@ -1,0 +1,92 @@
+"""The one writer of durable files: after it returns, the file survives a power cut; before, it does not exist."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+import secrets
+from pathlib import Path
+
+from ichnode.errors import DiskFull
+
+_PROCESS = secrets.token_hex(4)
+_number = itertools.count()
+_TEMPORARY = re.compile(r"\.(?P<pid>[0-9]+)-(?P<process>[0-9a-f]{8})-[0-9]+\.tmp")
+
+
+def write_durable(path: Path, *chunks: bytes, sync_name: bool = True) -> None:
+    """Write `chunks` to `path`, atomically and durably.
+
+    A temporary file of a name used by nobody else is written in the same directory, fsynced, renamed over `path`, and
+    the directory is fsynced. Readers see the old file or the new one, never a part.
+
+    Parameters
+    ----------
+    path : Path
+        In a directory that exists. The file's mode is 0600.
+    sync_name : bool
+        False leaves the fsync of the directory, without which the new name may be lost in a power cut, to the caller.
+    chunks : bytes
+        Written one after the other.
+
+    Raises
+    ------
+    DiskFull
+        No space, quota reached. The temporary file is gone.
+    OSError
+        Anything else the operating system says.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{_PROCESS}-{next(_number)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            for chunk in chunks:
+                _write_all(descriptor, chunk)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"No space left in {path.parent}. Free some, or move node.data to a larger disk.") from error
+        raise
+    if sync_name:
+        sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` durable: what was renamed or created there is there after a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_leftover(path: Path) -> bool:
+    """Tell whether `path` is a temporary file of `write_durable` whose writer is dead."""
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None:
+        return False
+    pid = int(match["pid"])
+    if pid == os.getpid():
+        # Process numbers come back: in a container the node always has the same one.
+        return match["process"] != _PROCESS
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _write_all(descriptor: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,83 @@
+"""A tick: does what is due, again and again, never twice at once; a wake is a hint and may be lost without harm."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from ichnode.errors import IchnodeError
+from ichnode.log import get_logger, place_of
+
+log = get_logger(__name__)
+
+
+class Tick:
+    """One stateless "do what is due" under APScheduler.
+
+    Parameters
+    ----------
+    name : str
+    act : callable
+        Does what is due; returns when it wants to be called next, or None.
+    every_s : float
+        Longest pause between two calls, in seconds.
+    """
+
+    def __init__(self, name: str, act: Callable[[], datetime | None], every_s: float = 1.0) -> None:
+        self.name = name
+        self._act = act
+        self._every_s = every_s
+        self._wanted = threading.Event()
+        self._running = threading.Lock()
+        self._scheduler: Any = None
+
+    def join(self, scheduler: BackgroundScheduler) -> None:
+        """Hand the tick to the scheduler."""
+        self._scheduler = scheduler
+        self.join_again()
+
+    def join_again(self) -> None:
+        """Count from now: the scheduler goes by the clock, and the clock was set back."""
+        self._scheduler.add_job(
+            self.wake_here, "interval", seconds=self._every_s, id=self.name, max_instances=2, coalesce=True,
+            misfire_grace_time=None, replace_existing=True,
+        )  # fmt: skip
+
+    def wake(self) -> None:
+        """Ask for a call soon, from any thread."""
+        self._wanted.set()
+        if self._scheduler is not None and self._scheduler.running:
+            self._scheduler.add_job(
+                self.wake_here, id=f"{self.name}.now", replace_existing=True, misfire_grace_time=None
+            )
+
+    def wake_here(self) -> None:
+        """Act now in this thread, unless another one is at it: then that one acts once more."""
+        self._wanted.set()
+        while self._wanted.is_set() and self._running.acquire(blocking=False):
+            try:
+                self._wanted.clear()
+                self._once()
+            finally:
+                self._running.release()
+
+    def _once(self) -> None:
+        try:
+            again_at = self._act()
+        except IchnodeError as error:
+            log.error("tick.failed", tick=self.name, code=error.code, remedy=error.sentence)
+        except Exception as error:  # noqa: BLE001
+            # The one broad except of the node process: a tick that fails must not end the node, and the rows it did
+            # not get to are due again at the next tick. The type only: the text may quote a data set.
+            remedy = f"An unexpected {type(error).__name__}. Report this line."
+            log.error("tick.failed", tick=self.name, at=place_of(error), remedy=remedy)
+        else:
+            if again_at is not None and self._scheduler.running:
+                self._scheduler.add_job(
+                    self.wake_here, "date", run_date=again_at, id=f"{self.name}.at", replace_existing=True,
+                    misfire_grace_time=None,
+                )  # fmt: skip

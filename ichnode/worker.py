@@ -1,0 +1,82 @@
+"""The worker process: torch lives and, if it must, dies here. Started by the daemon as ``python -m ichnode.worker``.
+
+The first line on standard input is JSON (settings, owner); every further line is a hint that there is work, ``stop``
+asks it to end, and the end of the input means that the node is gone. It says ``ready`` and ``done`` on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from dataclasses import dataclass
+
+from ichnode.config import Settings
+from ichnode.errors import IchnodeError
+from ichnode.log import configure, get_logger
+
+IDLE_S = 0.5
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the node has asked for; a hint that there is work is not counted."""
+
+    to_look: threading.Event
+    to_stop: threading.Event
+
+
+def main() -> int:
+    """Run until told to stop; the exit code is 2 when the model cannot be used."""
+    task = json.loads(sys.stdin.readline())
+    settings = Settings.model_validate(task["settings"])
+    configure(settings.log.level, settings.log.format)
+    asked = _Asked(threading.Event(), threading.Event())
+    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
+    try:
+        _work(settings, task["owner"], asked)
+    except IchnodeError as error:
+        log.error("worker.cannot_work", code=error.code, remedy=error.sentence)
+        return 2
+    return 0
+
+
+def _work(settings: Settings, owner: str, asked: _Asked) -> None:
+    from pathlib import Path
+
+    from ichnode.inference.bundle import default_bundle_path
+    from ichnode.inference.engine import Engine
+    from ichnode.steps.analyse import analyse_next
+    from ichnode.steps.node import open_node
+
+    bundle = Path(settings.engine.bundle) if settings.engine.bundle else default_bundle_path()
+    engine = Engine.load(bundle, settings.engine.device, settings.engine.threads or None)
+    engine.warm()
+    node = open_node(settings, owner.partition("/")[0])
+    log.info("worker.ready", device=str(engine.device), model=engine.bundle.name, digest=engine.bundle.digest[:12])
+    _say("ready")
+    while not asked.to_stop.is_set():
+        if analyse_next(node, engine, owner):
+            _say("done")
+        else:
+            asked.to_look.wait(IDLE_S)
+            asked.to_look.clear()
+
+
+def _listen(asked: _Asked) -> None:
+    for line in sys.stdin:
+        if line.strip() == "stop":
+            asked.to_stop.set()
+        asked.to_look.set()
+    os._exit(0)  # the node is gone; whatever is half done belongs to the next boot
+
+
+def _say(word: str) -> None:
+    sys.stdout.write(word + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
