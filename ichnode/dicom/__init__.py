@@ -1,0 +1,1 @@
+"""The wire and the objects read from it; the only importer of pynetdicom."""

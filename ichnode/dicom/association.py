@@ -1,0 +1,286 @@
+"""One accepted association, from A-ASSOCIATE-AC to its end: P-DATA in, DIMSE messages out (PS3.8 9.2, Sta6; PS3.7 9.3).
+
+One thread does all of it. pynetdicom's two threads an association hand each PDU over through queues that are polled;
+with one thread there is nothing to hand over.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ichnode.dicom.commands import (
+    C_CANCEL_RQ,
+    C_ECHO_RQ,
+    C_STORE_RQ,
+    MAX_COMMAND_BYTES,
+    Command,
+    decode_command,
+    encode_response,
+)
+from ichnode.dicom.limits import MemoryBudget
+from ichnode.dicom.negotiation import AgreedContext
+from ichnode.dicom.statuses import Status
+from ichnode.dicom.transport import (
+    RELEASE_RP,
+    AbortReason,
+    ConnectionLost,
+    PduType,
+    ProtocolBreach,
+    Wire,
+    abort_pdu,
+)
+from ichnode.log import get_logger
+
+log = get_logger(__name__)
+
+_PDV = struct.Struct(">IBB")
+_PDV_LENGTH = 4
+_COMMAND, _LAST = 1, 2
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+"""Leading zeros in a component are wrong (PS3.5 9.1) and tolerated: scanners in the field write them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status of a C-STORE, and the words for the Error Comment (0000,0902) of a refusal."""
+
+    status: int
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A C-STORE that is answered without its data set being looked at: the status, a code, and the remedy."""
+
+    status: Status
+    code: str
+    remedy: str
+
+
+class Association:
+    """The acceptor's side of an established association.
+
+    Parameters
+    ----------
+    wire : Wire
+    contexts : mapping of number to AgreedContext
+        The accepted ones.
+    max_send_bytes : int
+        Longest P-DATA-TF body the peer takes; 0 is any.
+    max_dataset_bytes : int
+        A longer data set is read to its end, thrown away and refused.
+    budget : MemoryBudget
+        Shared by all associations.
+    network_timeout_s, dimse_timeout_s : float
+        Longest silence between messages, and inside one.
+    store : callable
+        Called with request, transfer syntax and encoded data set; returns the answer.
+    refuse : callable
+        Called instead when the node refuses by itself; logs and returns the answer.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        contexts: Mapping[int, AgreedContext],
+        *,
+        max_send_bytes: int,
+        max_dataset_bytes: int,
+        budget: MemoryBudget,
+        network_timeout_s: float,
+        dimse_timeout_s: float,
+        store: Callable[[Command, str, bytes], Answer],
+        refuse: Callable[[Command, Refused], Answer],
+    ) -> None:
+        self._wire = wire
+        self._contexts = contexts
+        self._max_send_bytes = max_send_bytes
+        self._max_dataset_bytes = max_dataset_bytes
+        self._budget = budget
+        self._network_timeout_s = network_timeout_s
+        self._dimse_timeout_s = dimse_timeout_s
+        self._store = store
+        self._refuse = refuse
+        self._stopping = threading.Event()
+        self._context: AgreedContext | None = None
+        self._command_bytes = bytearray()
+        self._command: Command | None = None
+        # One growing array, not a list of fragments: a peer may send its data set in values of two bytes.
+        self._data_set = bytearray()
+        self._reserved = 0
+        self._refused: Refused | None = None
+
+    def stop(self) -> None:
+        """Abort from another thread, after the message that is being answered."""
+        self._stopping.set()
+        self._wire.wake()
+
+    def serve(self) -> str:
+        """Answer messages until the association ends.
+
+        Returns
+        -------
+        str
+            "released" or "aborted" (by the peer or by `stop`).
+
+        Raises
+        ------
+        ConnectionLost, PeerStalled, ProtocolBreach
+            After the last two an A-ABORT has been sent.
+        """
+        reason: AbortReason | None = AbortReason.NOT_SPECIFIED  # also for what nobody foresaw
+        try:
+            while not self._stopping.is_set():
+                ended = self._step()
+                if ended:
+                    reason = None
+                    return ended
+            return "aborted"
+        except ProtocolBreach as breach:
+            reason = breach.reason
+            raise
+        except ConnectionLost:
+            if self._stopping.is_set():
+                return "aborted"
+            reason = None
+            raise
+        finally:
+            if reason is not None:
+                self._send_abort(reason)
+            self._forget()
+
+    def _step(self) -> str:
+        """Take one PDU; return how the association ended, or nothing while it goes on."""
+        between = self._context is None
+        kind, body = self._wire.next_pdu(self._network_timeout_s if between else self._dimse_timeout_s)
+        if kind == PduType.P_DATA_TF:
+            self._take(body)
+            return ""
+        if kind == PduType.ABORT:
+            return "aborted"
+        if kind == PduType.RELEASE_RQ and between:
+            self._wire.send(RELEASE_RP)
+            return "released"
+        raise ProtocolBreach("A release inside a message, or one never asked for.", AbortReason.UNEXPECTED_PDU)
+
+    def _send_abort(self, reason: AbortReason) -> None:
+        try:
+            self._wire.send(abort_pdu(reason))
+        except ConnectionLost:
+            log.debug("abort.unheard")
+
+    def _take(self, body: memoryview) -> None:
+        """Take the presentation data values of one P-DATA-TF (PS3.8 9.3.5, Annex E)."""
+        at, end = 0, len(body)
+        while at < end:
+            if end - at < _PDV.size:
+                raise ProtocolBreach("A data value is cut short.", AbortReason.INVALID_PARAMETER)
+            length, number, control = _PDV.unpack_from(body, at)
+            stop = at + _PDV_LENGTH + length
+            if length < _PDV.size - _PDV_LENGTH or stop > end:
+                raise ProtocolBreach("A data value is longer than its PDU.", AbortReason.INVALID_PARAMETER)
+            self._take_value(number, control, body[at + _PDV.size : stop])
+            at = stop
+
+    def _take_value(self, number: int, control: int, fragment: memoryview) -> None:
+        context = self._contexts.get(number)
+        if context is None or (self._context is not None and context is not self._context):
+            raise ProtocolBreach(f"Data for the context {number}, not agreed on.", AbortReason.INVALID_PARAMETER)
+        if bool(control & _COMMAND) == (self._command is not None):
+            raise ProtocolBreach("Command and data set in the wrong order.", AbortReason.UNEXPECTED_PARAMETER)
+        self._context = context
+        if self._command is None:
+            self._command_bytes += fragment
+            if len(self._command_bytes) > MAX_COMMAND_BYTES:
+                raise ProtocolBreach("A command set without end.", AbortReason.INVALID_PARAMETER)
+            if control & _LAST:
+                self._command = decode_command(self._command_bytes)
+                if not self._command.has_data_set:
+                    self._answer(context, self._command)
+        else:
+            self._take_fragment(fragment)
+            if control & _LAST:
+                self._answer(context, self._command)
+
+    def _take_fragment(self, fragment: memoryview) -> None:
+        count = len(fragment)
+        if self._refused is not None:
+            return
+        if len(self._data_set) + count > self._max_dataset_bytes:
+            self._refused = Refused(
+                Status.OUT_OF_RESOURCES,
+                "DATA_SET_TOO_LARGE",
+                f"The data set has more than {self._max_dataset_bytes} bytes: raise receive.max_dataset_bytes.",
+            )
+        elif not self._budget.take(count):
+            self._refused = Refused(
+                Status.OUT_OF_RESOURCES,
+                "MEMORY",
+                "Too many large data sets arrive at once: the sender may try again, or lower receive.max_associations.",
+            )
+        else:
+            self._reserved += count
+            self._data_set += fragment
+            return
+        self._drop_data_set()
+
+    def _answer(self, context: AgreedContext, request: Command) -> None:
+        if request.field == C_STORE_RQ:
+            refused = self._refused or _objection(context, request)
+            if refused is not None:
+                answer = self._refuse(request, refused)
+            else:
+                encoded = bytes(self._data_set)
+                self._data_set = bytearray()
+                answer = self._store(request, context.transfer_syntax, encoded)
+        elif request.field == C_ECHO_RQ:
+            answer = Answer(Status.SUCCESS)
+        else:
+            answer = Answer(Status.UNRECOGNIZED_OPERATION)
+        self._forget()
+        if request.field != C_CANCEL_RQ:  # which has no response, PS3.7 9.3.2.3
+            self._respond(context.number, encode_response(request, answer.status, answer.comment))
+
+    def _respond(self, number: int, encoded: bytes) -> None:
+        """Send a command set in as many PDUs as the peer's maximum length asks for."""
+        room = max(self._max_send_bytes - _PDV.size, 1) if self._max_send_bytes else len(encoded)
+        pdus = []
+        for at in range(0, len(encoded), room):
+            part = encoded[at : at + room]
+            control = _COMMAND | (_LAST if at + room >= len(encoded) else 0)
+            value = _PDV.pack(len(part) + 2, number, control) + part
+            pdus.append(struct.pack(">BxI", PduType.P_DATA_TF, len(value)) + value)
+        self._wire.send(b"".join(pdus))
+
+    def _drop_data_set(self) -> None:
+        self._budget.give_back(self._reserved)
+        self._reserved = 0
+        self._data_set = bytearray()
+
+    def _forget(self) -> None:
+        self._drop_data_set()
+        self._context = self._command = self._refused = None
+        self._command_bytes.clear()
+
+
+def _objection(context: AgreedContext, request: Command) -> Refused | None:
+    """Return what is wrong with a C-STORE request as such, whatever its data set is."""
+    if request.sop_class_uid != context.abstract_syntax:
+        return Refused(
+            Status.SOP_CLASS_NOT_SUPPORTED,
+            "SOP_CLASS_NOT_AGREED",
+            "The request names another SOP class than its presentation context: the sender is faulty.",
+        )
+    if len(request.sop_instance_uid) > 64 or _UID.fullmatch(request.sop_instance_uid) is None:
+        return Refused(
+            Status.INVALID_SOP_INSTANCE,
+            "SOP_INSTANCE_INVALID",
+            "The Affected SOP Instance UID is empty or no UID (PS3.5 9.1): the sender is faulty.",
+        )
+    if not request.has_data_set:
+        return Refused(Status.CANNOT_UNDERSTAND, "NO_DATA_SET", "The request has no data set: the sender is faulty.")
+    return None

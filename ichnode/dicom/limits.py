@@ -1,0 +1,67 @@
+"""What peers may take of the receiver: time, memory, places."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ScpLimits:
+    """Bounds on what peers may take.
+
+    Attributes
+    ----------
+    max_associations : int
+        At once; one more is rejected (transient, local limit exceeded).
+    per_peer_associations : int
+        At once from one IP address.
+    max_waiting : int
+        Connections at once that have not yet asked for an association, or are closing.
+    max_pdu_bytes : int
+        Longest P-DATA-TF body, announced to the peer and enforced before it is read.
+    max_dataset_bytes : int
+        Longest data set; a longer one is refused with 0xA700 and the association goes on.
+    max_memory_bytes : int
+        Unfinished data sets of all associations together; what does not fit is refused with 0xA700.
+    acse_timeout_s : float
+        From connection to the whole association request, and from the last answer to the peer's close (ARTIM).
+    dimse_timeout_s : float
+        Longest silence inside a message, between its PDUs; and the longest that one PDU may take.
+    network_timeout_s : float
+        Longest silence between messages.
+    socket_timeout_s : float
+        Longest silence inside a PDU.
+    """
+
+    max_associations: int = 64
+    per_peer_associations: int = 32
+    max_waiting: int = 256
+    max_pdu_bytes: int = 131072
+    max_dataset_bytes: int = 1 << 30
+    max_memory_bytes: int = 2 << 30
+    acse_timeout_s: float = 10.0
+    dimse_timeout_s: float = 30.0
+    network_timeout_s: float = 60.0
+    socket_timeout_s: float = 10.0
+
+
+class MemoryBudget:
+    """How many bytes of unfinished data sets all associations together may hold."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.free_bytes = limit_bytes
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bool:
+        """Reserve `count` bytes, if they are there."""
+        with self._lock:
+            if count > self.free_bytes:
+                return False
+            self.free_bytes -= count
+            return True
+
+    def give_back(self, count: int) -> None:
+        """Return what `take` gave."""
+        with self._lock:
+            self.free_bytes += count

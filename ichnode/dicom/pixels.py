@@ -1,0 +1,123 @@
+"""Pixel data of one CT object in Hounsfield units."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.pixels import get_decoder
+from pydicom.uid import UID
+
+from ichnode.core.findings import Warned
+from ichnode.core.hounsfield import NotHounsfieldError, to_hounsfield
+from ichnode.core.slices import Slice
+from ichnode.dicom.header import parse_file
+from ichnode.errors import BadObject
+
+_NEEDED = [
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "PixelData",
+]
+_DECODER_FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and its plugins raise on pixel data that is not what its header says."""
+
+
+def read_hounsfield(path: Path, frames: Sequence[int] = (1,)) -> tuple[NDArray[np.int16], tuple[Warned, ...]]:
+    """Decode frames of one file to Hounsfield units.
+
+    Every transfer syntax that pydicom's plugins decode is read; see `ichnode.core.hounsfield` for what happens to the
+    values.
+
+    Parameters
+    ----------
+    path : Path
+        As `ichnode.dicom.header.parse_file`.
+    frames : sequence of int
+        1-based frame numbers; (1,) for a single-frame instance.
+
+    Returns
+    -------
+    volume_hu : array of shape (frames, rows, columns), int16, -1024 to 3071
+        In the order asked for.
+    warnings : tuple of Warned
+        Each once, in the order they first came up.
+
+    Raises
+    ------
+    BadObject
+        ``PIXELS_UNREADABLE`` if they cannot be decoded or are not one grey value a pixel; ``NOT_HOUNSFIELD``; and as
+        `parse_file`.
+    """
+    header = parse_file(path)
+    by_number = {one.frame: one for one in header.slices}
+    asked = [by_number.get(number) for number in frames]
+    wanted = [one for one in asked if one is not None]
+    if not wanted or len(wanted) < len(asked):
+        raise _unreadable(f"frames {list(frames)} were asked for, {len(header.slices)} are there")
+    first = wanted[0]
+    if not first.has_pixels or not first.rows or not first.columns or (first.samples_per_pixel or 1) != 1:
+        raise _unreadable("there are none, or they are not grey values")
+    volume = np.empty((len(wanted), first.rows, first.columns), np.int16)
+    found: dict[Warned, None] = {}
+    for index, (one, stored) in enumerate(zip(wanted, _decoded(path, wanted), strict=True)):
+        if stored.shape != volume.shape[1:]:
+            raise _unreadable(f"shape {stored.shape} instead of {volume.shape[1:]}")
+        try:
+            volume[index], warned = to_hounsfield(stored, one)
+        except NotHounsfieldError as error:
+            raise BadObject(f"The pixel values are not Hounsfield units: {error}.", "NOT_HOUNSFIELD") from error
+        found.update(dict.fromkeys(warned))
+    return volume, tuple(found)
+
+
+def _decoded(path: Path, wanted: Sequence[Slice]) -> Iterator[NDArray[Any]]:
+    """Yield the stored values of each frame."""
+    transfer_syntax = UID(wanted[0].transfer_syntax_uid)
+    try:
+        # pydicom warns of trailing padding and of a J2K header that differs: both are decoded right.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = dcmread(path, force=True, specific_tags=_NEEDED)
+            if "TransferSyntaxUID" not in dataset.file_meta:
+                dataset.file_meta = FileMetaDataset()
+                dataset.file_meta.TransferSyntaxUID = transfer_syntax
+            decoder = get_decoder(transfer_syntax)
+            for stored, _ in decoder.iter_array(dataset, indices=[one.frame - 1 for one in wanted]):
+                yield stored
+    except _DECODER_FAILURES as error:
+        raise _unreadable(f"{type(error).__name__} in transfer syntax {transfer_syntax.name}") from error
+
+
+def _unreadable(detail: str) -> BadObject:
+    return BadObject(f"The pixel data of a slice cannot be decoded: {detail}.", "PIXELS_UNREADABLE")

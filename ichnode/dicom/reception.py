@@ -1,0 +1,245 @@
+"""The port: accepts connections and keeps those that have no association yet, or no longer, without a thread each.
+
+A connection waits here for its A-ASSOCIATE-RQ (PS3.8 9.2, Sta2) and, after a reject or a release, for the peer to
+close (Sta13), both under the ARTIM timer. A thousand silent connections cost a thousand descriptors at most, and fewer:
+when too many wait, the oldest one of the address that has the most is let go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import selectors
+import socket
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ichnode.dicom.negotiation import MAX_REQUEST_BYTES
+from ichnode.dicom.transport import HEADER_BYTES, AbortReason, PduType, abort_pdu, split_header
+from ichnode.log import get_logger
+
+log = get_logger(__name__)
+
+_BACKLOG = 1024
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_S = 0.2
+_GREETINGS = ((b"\x16\x03", "TLS"), (b"GET ", "HTTP"), (b"POST", "HTTP"), (b"SSH-", "SSH"))
+
+
+@dataclass(slots=True)
+class _Connection:
+    socket: socket.socket
+    address: str
+    deadline: float
+    closing: bool = False
+    received: bytearray = field(default_factory=bytearray)
+
+
+class Reception:
+    """One thread that owns the listening socket and all connections without an association.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 is any free one.
+    artim_s : float
+        Seconds a connection may take to send its whole request, or to close.
+    max_waiting : int
+        Connections kept at once.
+    requested : callable
+        Called in this thread with connection, address and the encoded A-ASSOCIATE-RQ; takes the connection over.
+
+    Raises
+    ------
+    OSError
+        The address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        artim_s: float,
+        max_waiting: int,
+        requested: Callable[[socket.socket, str, bytes], None],
+    ) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        both = host == "::" and socket.has_dualstack_ipv6()
+        self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
+        self._listener.setblocking(False)
+        self.port: int = self._listener.getsockname()[1]
+        self._artim_s = artim_s
+        self._max_waiting = max_waiting
+        self._requested = requested
+        self._selector = selectors.DefaultSelector()
+        self._waiting: dict[socket.socket, _Connection] = {}  # oldest first
+        self._handed_back: deque[tuple[socket.socket, str]] = deque()
+        self._bell, self._ringer = socket.socketpair()
+        self._bell.setblocking(False)
+        self._ringer.setblocking(False)
+        self._listening = self._running = True
+        self._paused_until = 0.0
+        self._thread = threading.Thread(target=self._run, name="reception", daemon=True)
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._thread.start()
+
+    def linger(self, connection: socket.socket, address: str) -> None:
+        """Take back a connection on which everything is said, until the peer closes it or its time is over.
+
+        Closing at once could overtake the last PDU: the kernel answers bytes still on their way with a reset.
+        """
+        if self._running:
+            self._handed_back.append((connection, address))
+            self._ring()
+        else:
+            connection.close()
+
+    def close_listener(self) -> None:
+        """Accept no more connections."""
+        self._listening = False
+        self._ring()
+
+    def stop(self) -> None:
+        """Close everything and end the thread."""
+        self._listening = self._running = False
+        self._ring()
+        self._thread.join()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):  # It rings already, or nobody is left to hear it.
+            self._ringer.send(b"!")
+
+    def _run(self) -> None:
+        while self._running:
+            for key, _ in self._selector.select(self._patience()):
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif key.fileobj is self._bell:
+                    self._bell.recv(4096)
+                elif key.fileobj in self._waiting:  # else it was let go this very round
+                    self._read(self._waiting[key.fileobj])
+            while self._handed_back:
+                self._keep(*self._handed_back.popleft(), closing=True)
+            self._expire()
+        for connection in list(self._waiting.values()):
+            self._close(connection)
+        self._selector.close()
+        for left in (*(connection for connection, _ in self._handed_back), self._listener, self._bell, self._ringer):
+            left.close()
+
+    def _patience(self) -> float | None:
+        deadlines = [next(iter(self._waiting.values())).deadline] if self._waiting else []
+        if self._paused_until:
+            deadlines.append(self._paused_until)
+        return max(min(deadlines) - time.monotonic(), 0) if deadlines else None
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for connection in list(self._waiting.values()):
+            if connection.deadline > now:
+                break
+            if not connection.closing:
+                self._log("NO_REQUEST", connection.address, "A connection without association request was closed.")
+            self._close(connection)
+        if self._paused_until and now >= self._paused_until and self._listening:
+            self._paused_until = 0.0
+            self._selector.register(self._listener, selectors.EVENT_READ)
+        if not self._listening and self._listener.fileno() != -1:
+            with contextlib.suppress(KeyError):  # while paused
+                self._selector.unregister(self._listener)
+            self._listener.close()
+            self._paused_until = 0.0
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in _OUT_OF_DESCRIPTORS:
+                    continue  # That peer went away before it was accepted.
+                log.error(
+                    "connections.exhausted",
+                    code="DESCRIPTORS",
+                    remedy="The process has no file descriptors left: raise its limit (LimitNOFILE, ulimit -n).",
+                )
+                self._selector.unregister(self._listener)
+                self._paused_until = time.monotonic() + _PAUSE_S
+                return
+            self._keep(connection, _plain(address[0]), closing=False)
+
+    def _keep(self, connection: socket.socket, address: str, *, closing: bool) -> None:
+        if len(self._waiting) >= self._max_waiting:
+            crowd = Counter(c.address for c in self._waiting.values()).most_common(1)[0][0]
+            oldest = next(c for c in self._waiting.values() if c.address == crowd)
+            self._log("TOO_MANY_WAITING", crowd, "Connections without association request pile up: look what it is.")
+            self._close(oldest)
+        kept = _Connection(connection, address, time.monotonic() + self._artim_s, closing)
+        try:
+            connection.setblocking(False)
+            if closing:
+                connection.shutdown(socket.SHUT_WR)
+            self._selector.register(connection, selectors.EVENT_READ)
+        except OSError:
+            connection.close()
+            return
+        self._waiting[connection] = kept
+
+    def _read(self, connection: _Connection) -> None:
+        have = len(connection.received)
+        want = HEADER_BYTES if have < HEADER_BYTES else HEADER_BYTES + split_header(connection.received)[1]
+        try:
+            part = connection.socket.recv(65536 if connection.closing else want - have)
+        except BlockingIOError:
+            return
+        except OSError:
+            part = b""
+        if not part:
+            self._close(connection)
+        elif not connection.closing:
+            connection.received += part
+            self._examine(connection)
+
+    def _examine(self, connection: _Connection) -> None:
+        received = connection.received
+        kind, length = split_header(received) if len(received) >= HEADER_BYTES else (received[0], 0)
+        if kind != PduType.ASSOCIATE_RQ or length > MAX_REQUEST_BYTES:
+            # PS3.8 9.2.3, AA-1: anything but a request is answered with an A-ABORT, then the peer has to close.
+            spoken = next((name for start, name in _GREETINGS if received.startswith(start)), "Something")
+            remedy = f"{spoken} was sent to the DICOM port: correct the port at that address."
+            self._log("NOT_DICOM", connection.address, remedy)
+            with contextlib.suppress(OSError):
+                connection.socket.send(abort_pdu(AbortReason.UNRECOGNIZED_PDU))
+            self._let_go(connection)
+            self._keep(connection.socket, connection.address, closing=True)
+        elif len(received) >= HEADER_BYTES and len(received) == HEADER_BYTES + length:
+            self._let_go(connection)
+            self._requested(connection.socket, connection.address, bytes(received))
+
+    def _let_go(self, connection: _Connection) -> None:
+        self._selector.unregister(connection.socket)
+        del self._waiting[connection.socket]
+
+    def _close(self, connection: _Connection) -> None:
+        self._let_go(connection)
+        connection.socket.close()
+
+    def _log(self, code: str, address: str, remedy: str) -> None:
+        log.warning("connection.refused", code=code, address=address, remedy=remedy)
+
+
+def _plain(address: str) -> str:
+    """Return an IPv4 address as such, also where it came in on an IPv6 socket."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)

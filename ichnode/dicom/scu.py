@@ -1,0 +1,255 @@
+"""What the node asks of other peers: C-ECHO, C-STORE of results and files, C-FIND of a series' image count."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+
+from ichnode.dicom.requestor import NothingAccepted, Remote, associated
+from ichnode.dicom.syntaxes import (
+    COMPRESSED,
+    DEFLATED_LE,
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    LOSSY,
+    UNCOMPRESSED,
+    VERIFICATION,
+)
+from ichnode.errors import PeerRefused, PeerUnreachable
+
+__all__ = ["Remote", "StoreAnswer", "echo", "series_count", "store"]
+
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+_MOST_CONTEXTS = 128
+_PENDING = (0xFF00, 0xFF01)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAnswer:
+    """What became of one file.
+
+    Attributes
+    ----------
+    path : Path
+    status : int or None
+        The peer's DIMSE status; None when it gave none.
+    error : str or None
+        None when the peer has the object; else one sentence.
+    transient : bool
+        Whether the same attempt may succeed later without anybody changing anything.
+    """
+
+    path: Path
+    status: int | None
+    error: str | None
+    transient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    path: Path
+    sop_class_uid: str
+    transfer_syntax_uid: str
+
+
+def echo(remote: Remote) -> None:
+    """Ask a peer whether it is there (C-ECHO).
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused
+    """
+    with associated(remote, [build_context(VERIFICATION, [IMPLICIT_LE])]) as association:
+        answer = association.send_c_echo()
+        if "Status" not in answer:
+            raise PeerUnreachable(f"{remote.name} accepted the association and did not answer the C-ECHO.")
+        if answer.Status != 0:
+            raise PeerRefused(f"{remote.name} answered the C-ECHO with 0x{answer.Status:04X}.")
+
+
+def store(
+    remote: Remote, files: Sequence[Path], on_answer: Callable[[Path, int | None], None] | None = None
+) -> list[StoreAnswer]:
+    """Send files on one association.
+
+    Presentation contexts are proposed for exactly what the files are. Where a peer does not take the transfer syntax
+    of a file, an uncompressed one is used if that loses nothing.
+
+    Parameters
+    ----------
+    remote : Remote
+    files : sequence of Path
+        Part 10 files.
+    on_answer : callable, optional
+        Called with path and status, or None without one, after each file.
+
+    Returns
+    -------
+    list of StoreAnswer
+        One for each file, in the order of `files`. When the association breaks in the middle the rest are transient.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused
+        There was no association at all.
+    """
+    answers: dict[Path, StoreAnswer] = {}
+
+    def answered(answer: StoreAnswer) -> None:
+        answers[answer.path] = answer
+        if on_answer is not None:
+            on_answer(answer.path, answer.status)
+
+    outgoing = []
+    for path in files:
+        try:
+            outgoing.append(_identified(path))
+        except (InvalidDicomError, OSError, AttributeError, KeyError, ValueError) as error:
+            answered(StoreAnswer(path, None, f"The file cannot be sent: {type(error).__name__}.", False))
+    try:
+        if outgoing:
+            with associated(remote, _contexts(outgoing)) as association:
+                for message_id, out in zip(itertools.cycle(range(1, 65536)), outgoing, strict=False):
+                    answered(_send(remote, association, out, message_id))
+    except NothingAccepted as refusal:
+        for out in outgoing:
+            answered(StoreAnswer(out.path, None, refusal.sentence, False))
+    return [answers[path] for path in files]
+
+
+def series_count(remote: Remote, study_uid: str, series_uid: str) -> int | None:
+    """Ask how many images a series has (C-FIND, Study Root, PS3.4 C.6.2.1), sending both UIDs.
+
+    Returns
+    -------
+    int or None
+        NumberOfSeriesRelatedInstances (0020,1209); None when the peer does not return it or knows no such series.
+
+    Raises
+    ------
+    PeerUnreachable
+        It does not answer, or cannot now.
+    PeerRefused
+        It does not answer such questions.
+    """
+    query = Dataset()
+    query.QueryRetrieveLevel = "SERIES"
+    query.StudyInstanceUID = study_uid
+    query.SeriesInstanceUID = series_uid
+    query.NumberOfSeriesRelatedInstances = None
+    count = None
+    with associated(remote, [build_context(STUDY_ROOT_FIND, [EXPLICIT_LE, IMPLICIT_LE])]) as association:
+        if not association.accepted_contexts:
+            raise PeerRefused(
+                f"{remote.name} does not answer queries (Study Root C-FIND). Ask another source, or none."
+            )
+        for answer, found in association.send_c_find(query, STUDY_ROOT_FIND):
+            if "Status" not in answer:
+                raise PeerUnreachable(f"{remote.name} did not answer the query in time.")
+            if answer.Status in _PENDING:
+                # Some peers ignore a key and return every series of the study.
+                if found is not None and found.get("SeriesInstanceUID") == series_uid:
+                    count = _whole(found.get("NumberOfSeriesRelatedInstances"))
+            elif answer.Status != 0:
+                sentence = f"{remote.name} answered the query with 0x{answer.Status:04X}."
+                raise PeerUnreachable(sentence) if answer.Status >> 8 == 0xA7 else PeerRefused(sentence)
+    return count
+
+
+def _identified(path: Path) -> _Outgoing:
+    header = dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID"], stop_before_pixels=True)
+    if not header.SOPInstanceUID:
+        raise ValueError
+    return _Outgoing(path, str(header.SOPClassUID), str(header.file_meta.TransferSyntaxUID))
+
+
+def _contexts(outgoing: Sequence[_Outgoing]) -> list[PresentationContext]:
+    """Propose each SOP class with the syntaxes of its files, each alone, and with an uncompressed one to fall back on.
+
+    The fallback has its own context: in one context the peer would choose, and might choose to have lossless images
+    decompressed that it could store as they are.
+    """
+    wanted: dict[tuple[str, tuple[str, ...]], None] = {}
+    for out in outgoing:
+        wanted[out.sop_class_uid, (out.transfer_syntax_uid,)] = None
+    for out in outgoing:
+        if out.transfer_syntax_uid != EXPLICIT_BE and out.transfer_syntax_uid not in LOSSY:
+            wanted[out.sop_class_uid, (EXPLICIT_LE, IMPLICIT_LE)] = None
+    return [
+        build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in itertools.islice(wanted, _MOST_CONTEXTS)
+    ]
+
+
+def _send(remote: Remote, association: Association, out: _Outgoing, message_id: int) -> StoreAnswer:
+    if not association.is_established:
+        return StoreAnswer(out.path, None, f"{remote.name} ended the association before this object.", True)
+    accepted = {
+        str(context.transfer_syntax[0])
+        for context in association.accepted_contexts
+        if context.abstract_syntax == out.sop_class_uid
+    }
+    try:
+        data_set = dcmread(out.path)
+        if out.transfer_syntax_uid not in accepted:
+            refusal = _fall_back(remote, data_set, out, accepted)
+            if refusal is not None:
+                return refusal
+        answer = association.send_c_store(data_set, msg_id=message_id)
+    except (RuntimeError, ValueError, AttributeError, NotImplementedError, InvalidDicomError) as error:
+        if not association.is_established:
+            return StoreAnswer(out.path, None, f"{remote.name} ended the association.", True)
+        return StoreAnswer(out.path, None, f"The object cannot be encoded for {remote.name}: {error}", False)
+    except OSError as error:
+        return StoreAnswer(out.path, None, f"The file cannot be read: {error.strerror}.", True)
+    if "Status" not in answer:
+        return StoreAnswer(out.path, None, f"{remote.name} did not answer within {remote.timeout_s:g} s.", True)
+    return _judged(remote, out.path, int(answer.Status))
+
+
+def _fall_back(remote: Remote, data_set: Dataset, out: _Outgoing, accepted: set[str]) -> StoreAnswer | None:
+    """Make `data_set` fit an uncompressed context, or say why it cannot be sent."""
+    plain = accepted & {EXPLICIT_LE, IMPLICIT_LE}
+    if out.transfer_syntax_uid in COMPRESSED and out.transfer_syntax_uid not in LOSSY and plain:
+        data_set.decompress(generate_instance_uid=False)
+        return None
+    if out.transfer_syntax_uid in (*UNCOMPRESSED, DEFLATED_LE) and out.transfer_syntax_uid != EXPLICIT_BE and plain:
+        return None  # Encoded anew when sent.
+    what = "the transfer syntax" if accepted else "the SOP class"
+    uid = out.transfer_syntax_uid if accepted else out.sop_class_uid
+    return StoreAnswer(out.path, None, f"{remote.name} does not accept {what} {uid}: enable it there.", False)
+
+
+def _judged(remote: Remote, path: Path, status: int) -> StoreAnswer:
+    """Classify a C-STORE status (PS3.4 Table B.2-1, PS3.7 9.1.1.1.9).
+
+    =====================  ==========  ================================================================
+    Status                 Taken as    Meaning
+    =====================  ==========  ================================================================
+    0000                   stored      success
+    B000, B006, B007       stored      coerced, elements discarded, does not match its class; kept
+    0111                   stored      duplicate SOP instance: it is there from an earlier attempt
+    A7xx, 0110, 0213       transient   out of resources, processing failure, resource limitation
+    0122, 0124, A9xx,      permanent   class not supported, not authorized, does not match its class,
+    Cxxx, anything else                cannot understand
+    =====================  ==========  ================================================================
+    """
+    if status in (0x0000, 0x0111, 0xB000, 0xB006, 0xB007):
+        return StoreAnswer(path, status, None, False)
+    transient = status >> 8 == 0xA7 or status in (0x0110, 0x0213)
+    return StoreAnswer(path, status, f"{remote.name} refused the object with status 0x{status:04X}.", transient)
+
+
+def _whole(value: object) -> int | None:
+    try:
+        return int(str(value))
+    except ValueError:
+        return None

@@ -1,0 +1,4 @@
+"""The worklist: rows are facts, and every state change of the product is one named function in this package.
+
+The only importer of sqlalchemy and alembic.
+"""

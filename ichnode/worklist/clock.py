@@ -1,0 +1,40 @@
+"""Times in rows after the clock was set back: nothing may lie in the future that was not put there on purpose."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, true, update
+
+from ichnode.core.lifecycle import DELIVERY, JOB, SERIES, sources
+from ichnode.worklist import schema
+
+
+def catch_up(tx: Connection, now: datetime) -> int:
+    """Let everything that waits be due now, and nothing have happened later than now.
+
+    A pause between two attempts is cut short by it; one attempt more does no harm.
+
+    Returns
+    -------
+    int
+        How many rows changed.
+    """
+    series, jobs, deliveries, circuits = schema.series, schema.jobs, schema.deliveries, schema.destinations
+    receiving = series.c.state.in_(sources(SERIES, "close"))
+    waiting = deliveries.c.state.in_(sources(DELIVERY, "claim"))
+    changed = 0
+
+    for column, condition in (
+        (series.c.last_slice_at, receiving),
+        (series.c.due_at, receiving),
+        (jobs.c.not_before, jobs.c.state.in_(sources(JOB, "claim"))),
+        (deliveries.c.not_before, waiting),
+        (deliveries.c.retry_since, waiting),
+        (circuits.c.open_until, true()),
+    ):
+        late = update(column.table).where(column > now, condition).values({column.name: now})
+        changed += tx.execute(late).rowcount
+    # Whether the PACS was asked before or after the last slice came can no longer be told.
+    tx.execute(update(series).where(series.c.expected_at > now, receiving).values(expected_at=None))
+    return changed

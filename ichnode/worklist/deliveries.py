@@ -1,0 +1,244 @@
+"""The outbox: every report for every destination, until it is delivered, refused for good, or withdrawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
+
+from ichnode.core.lifecycle import DELIVERY, DeliveryState, sources, target
+from ichnode.worklist import schema
+from ichnode.worklist.database import note
+
+_D, _O = schema.deliveries, schema.destinations
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A claimed delivery."""
+
+    id: int
+    study_id: int
+    series_id: int
+    destination: str
+    sop_instance_uid: str
+    file: str
+    attempts: int
+    retry_since: datetime
+
+
+def claim_deliveries(tx: Connection, now: datetime, destination: str, sender: str, most: int = 50) -> list[Delivery]:
+    """Take what is due for a destination, the most urgent first. The attempt counts from here."""
+    rows = tx.execute(
+        _placed(
+            _D.c.destination == destination, _D.c.state.in_(sources(DELIVERY, "claim")), _D.c.not_before <= now
+        ).limit(most)
+    ).all()
+    claimed = [replace(Delivery(*row), attempts=row.attempts + 1) for row in rows]
+    for delivery in claimed:
+        tx.execute(
+            update(_D)
+            .where(_D.c.id == delivery.id)
+            .values(state=target(DELIVERY, "claim"), attempts=delivery.attempts, sender=sender)
+        )
+        _note(tx, now, "delivery.claimed", delivery, attempt=delivery.attempts)
+    return claimed
+
+
+def accepted(tx: Connection, now: datetime, delivery: Delivery, status: int) -> None:
+    """The peer has taken the object."""
+    if _leave_sending(tx, delivery, "accepted", delivered_at=now, status=status, error=None):
+        _note(tx, now, "delivery.accepted", delivery, status=status)
+
+
+def refused(tx: Connection, now: datetime, delivery: Delivery, status: int | None, error: str) -> None:
+    """The peer refuses for a reason that will not pass; visible until `ichnode retry`."""
+    if not _drop_if_superseded(tx, now, delivery) and _leave_sending(
+        tx, delivery, "refused", status=status, error=error
+    ):
+        _note(tx, now, "delivery.refused", delivery, status=status)
+
+
+def try_again(
+    tx: Connection, now: datetime, delivery: Delivery, status: int | None, error: str, delay_s: float, give_up_s: float
+) -> None:
+    """Not now; again after `delay_s`, or given up (failed, visible) `give_up_s` after the first try."""
+    if now - delivery.retry_since >= timedelta(seconds=give_up_s):
+        refused(tx, now, delivery, status, _given_up(error, give_up_s))
+    elif not _drop_if_superseded(tx, now, delivery) and _leave_sending(
+        tx, delivery, "try_again", status=status, error=error, not_before=now + timedelta(seconds=delay_s)
+    ):
+        _note(tx, now, "delivery.again", delivery, status=status)
+
+
+def give_up(tx: Connection, now: datetime, destination: str, error: str, give_up_s: float) -> int:
+    """Mark what has waited `give_up_s` for a destination that does not answer as failed; returns how many."""
+    rows = tx.execute(
+        _placed(
+            _D.c.destination == destination,
+            _D.c.state.in_(sources(DELIVERY, "give_up")),
+            _D.c.retry_since <= now - timedelta(seconds=give_up_s),
+        )
+    ).all()
+    for delivery in (Delivery(*row) for row in rows):
+        tx.execute(
+            update(_D)
+            .where(_D.c.id == delivery.id)
+            .values(state=target(DELIVERY, "give_up"), error=_given_up(error, give_up_s))
+        )
+        _note(tx, now, "delivery.given_up", delivery)
+    return len(rows)
+
+
+def release_sending(tx: Connection, now: datetime, boot_id: str | None = None, destination: str | None = None) -> int:
+    """Put back what was being sent when its sender died; the peer may get the same object twice, never two objects.
+
+    Parameters
+    ----------
+    boot_id : str or None
+        This start of the node; what it is sending itself is left alone.
+    destination : str or None
+        None: of every destination.
+    """
+    chosen: list[ColumnElement[bool]] = [_D.c.state.in_(sources(DELIVERY, "try_again"))]
+    if boot_id is not None:
+        chosen.append(_D.c.sender != boot_id)
+    if destination is not None:
+        chosen.append(_D.c.destination == destination)
+    rows = tx.execute(_placed(*chosen)).all()
+    for delivery in (Delivery(*row) for row in rows):
+        if not _drop_if_superseded(tx, now, delivery) and _leave_sending(tx, delivery, "try_again", not_before=now):
+            _note(tx, now, "delivery.released", delivery)
+    return len(rows)
+
+
+def is_sending(tx: Connection, destination: str) -> bool:
+    """Tell whether something for a destination has been claimed and not yet answered."""
+    found = tx.scalar(
+        select(_D.c.id).where(_D.c.destination == destination, _D.c.state == DeliveryState.SENDING).limit(1)
+    )
+    return found is not None
+
+
+def retry_deliveries(tx: Connection, now: datetime, series_ids: list[int] | None) -> int:
+    """Send failed deliveries again, and waiting ones at once; returns how many."""
+    chosen = [_D.c.state.in_((DeliveryState.FAILED, DeliveryState.PENDING))]
+    if series_ids is not None:
+        chosen.append(schema.series.c.id.in_(series_ids))
+    rows = tx.execute(_placed(*chosen)).all()
+    for delivery in (Delivery(*row) for row in rows):
+        tx.execute(
+            update(_D)
+            .where(_D.c.id == delivery.id)
+            .values(state=target(DELIVERY, "retry"), not_before=now, retry_since=now)
+        )
+        _note(tx, now, "delivery.retried", delivery)
+    tx.execute(update(_O).values(open_until=None))
+    return len(rows)
+
+
+def backlog(tx: Connection, destination: str) -> tuple[int, datetime | None]:
+    """Return (how many wait, since when the oldest waits) for a destination."""
+    row = tx.execute(
+        select(func.count(), func.min(_D.c.created_at)).where(
+            _D.c.destination == destination, _D.c.state.in_((DeliveryState.PENDING, DeliveryState.SENDING))
+        )
+    ).one()
+    oldest = datetime.fromisoformat(row[1]) if isinstance(row[1], str) else row[1]
+    return row[0], oldest
+
+
+def next_delivery_at(tx: Connection, destination: str) -> datetime | None:
+    """Return when the next delivery to a destination is due; None when nothing waits."""
+    found = tx.scalar(
+        select(func.min(_D.c.not_before)).where(_D.c.destination == destination, _D.c.state == DeliveryState.PENDING)
+    )
+    return datetime.fromisoformat(found) if isinstance(found, str) else found
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """State of a destination's circuit breaker."""
+
+    failures: int
+    open_until: datetime | None
+    last_success_at: datetime | None
+    last_error: str | None
+
+
+def circuit(tx: Connection, destination: str) -> Circuit:
+    """Return the breaker of a destination; closed when nothing is known of it."""
+    row = tx.execute(
+        select(_O.c.failures, _O.c.open_until, _O.c.last_success_at, _O.c.last_error).where(_O.c.name == destination)
+    ).first()
+    return Circuit(*row) if row else Circuit(0, None, None, None)
+
+
+def break_circuit(tx: Connection, now: datetime, destination: str, error: str, delay_s: float) -> None:
+    """The destination does not answer: send nothing for `delay_s`, then ask by C-ECHO."""
+    failures = circuit(tx, destination).failures + 1
+    _set_circuit(tx, destination, failures=failures, open_until=now + timedelta(seconds=delay_s), last_error=error)
+    if failures == 1:
+        note(tx, now, "destination.down", None, None, destination=destination)
+
+
+def close_circuit(tx: Connection, now: datetime, destination: str) -> None:
+    """The destination answers."""
+    if circuit(tx, destination).failures:
+        note(tx, now, "destination.up", None, None, destination=destination)
+    _set_circuit(tx, destination, failures=0, open_until=None, last_error=None, last_success_at=now)
+
+
+def _set_circuit(tx: Connection, destination: str, **values: object) -> None:
+    if not tx.execute(update(_O).where(_O.c.name == destination).values(**values)).rowcount:
+        tx.execute(insert(_O).values(name=destination, **{"failures": 0, **values}))
+
+
+def _placed(*conditions: Any) -> Select[Any]:
+    return (
+        select(
+            _D.c.id, schema.series.c.study_id, schema.series.c.id, _D.c.destination,
+            schema.reports.c.sop_instance_uid, schema.reports.c.file, _D.c.attempts, _D.c.retry_since,
+        )
+        .join(schema.reports, schema.reports.c.id == _D.c.report_id)
+        .join(schema.results, schema.results.c.id == schema.reports.c.result_id)
+        .join(schema.series, schema.series.c.id == schema.results.c.series_id)
+        .where(*conditions)
+        .order_by(_D.c.urgency, _D.c.id)
+    )  # fmt: skip
+
+
+def _leave_sending(tx: Connection, delivery: Delivery, event: str, **values: object) -> bool:
+    changed = tx.execute(
+        update(_D)
+        .where(_D.c.id == delivery.id, _D.c.state.in_(sources(DELIVERY, event)))
+        .values(state=target(DELIVERY, event), **values)
+    ).rowcount
+    return bool(changed)
+
+
+def _drop_if_superseded(tx: Connection, now: datetime, delivery: Delivery) -> bool:
+    """Withdraw what was being sent while a newer result took its place; sent later it would stand beside that one."""
+    stale = (
+        select(schema.reports.c.id)
+        .join(schema.results)
+        .where(schema.reports.c.id == _D.c.report_id, schema.results.c.superseded_at.is_not(None))
+    )
+    changed = tx.execute(
+        update(_D)
+        .where(_D.c.id == delivery.id, _D.c.state.in_(sources(DELIVERY, "drop")), stale.exists())
+        .values(state=target(DELIVERY, "drop"))
+    ).rowcount
+    if changed:
+        _note(tx, now, "delivery.withdrawn", delivery)
+    return bool(changed)
+
+
+def _note(tx: Connection, now: datetime, event: str, delivery: Delivery, **detail: Any) -> None:
+    note(tx, now, event, delivery.study_id, delivery.series_id, destination=delivery.destination, **detail)
+
+
+def _given_up(error: str, give_up_s: float) -> str:
+    return f"{error} Given up after {give_up_s / 86400:g} days."

@@ -1,0 +1,8 @@
+"""Alembic environment: the connection comes from `Worklist.migrate`."""
+
+from alembic import context
+
+from ichnode.worklist.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
+context.run_migrations()

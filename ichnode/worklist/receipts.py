@@ -1,0 +1,203 @@
+"""Recording that a slice has arrived: new, duplicate or conflict; one transaction, before it is acknowledged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from ichnode.core.lifecycle import JOB, SERIES, SeriesState, advance, sources, target
+from ichnode.core.slices import Slice, StudyFacts
+from ichnode.worklist import schema
+from ichnode.worklist.database import new_key, note
+from ichnode.worklist.hot import Hot
+
+
+class Disposition(StrEnum):
+    """What a receipt turned out to be."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One instance that lies durably in the spool."""
+
+    study: StudyFacts
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    digest: str
+    size: int
+    file: str
+    slices: tuple[Slice, ...]
+    received_at: datetime
+    association_id: int | None = None
+    """None for a file adopted from the spool."""
+
+
+_S, _I = schema.series, schema.instances
+_KNOWN = Hot(select(_I.c.digest, _I.c.file).where(_I.c.sop_instance_uid == bindparam("uid")))
+_SERIES = Hot(
+    select(
+        _S.c.id, _S.c.study_id, _S.c.state, _S.c.revision, _S.c.received, _S.c.conflicts, _S.c.last_slice_at,
+        _S.c.longest_pause_s,
+    )
+    .join(schema.studies)
+    .where(
+        schema.studies.c.study_instance_uid == bindparam("study"), _S.c.series_instance_uid == bindparam("series")
+    )
+)  # fmt: skip
+_COUNT_ONE = Hot(
+    update(_S)
+    .where(_S.c.id == bindparam("series_id"))
+    .values(
+        received=bindparam("n"),
+        last_slice_at=bindparam("last"),
+        longest_pause_s=bindparam("pause"),
+        due_at=bindparam("due"),
+    )
+)
+_INSTANCE = Hot(insert(_I).values({c.name: bindparam(c.name) for c in _I.c if c.name != "id"}))
+
+
+def record_receipt(
+    tx: Connection, receipt: Receipt, settle_s: float, *, keep_conflict: bool
+) -> tuple[Disposition, list[str]]:
+    """Write the row of one slice; a late slice reopens its series as a new revision.
+
+    Parameters
+    ----------
+    settle_s : float
+        Seconds after which assembly should look at the series.
+    keep_conflict : bool
+        Whether other content under a known SOP Instance UID is kept (and flagged). False writes nothing then, so that
+        the caller can compare the contents first.
+
+    Returns
+    -------
+    (Disposition, list of str)
+        The second are the spool files that hold the same SOP Instance UID, in case of a conflict.
+    """
+    known = _KNOWN.rows(tx, uid=receipt.sop_instance_uid)
+    if any(digest == receipt.digest for digest, _ in known):
+        return Disposition.DUPLICATE, []
+    conflict = bool(known)
+    if conflict and not keep_conflict:
+        return Disposition.CONFLICT, [file for _, file in known]
+    row = _series_row(tx, receipt)
+    series_id, study_id, now = row["id"], row["study_id"], receipt.received_at
+    _INSTANCE.run(
+        tx, series_id=series_id, sop_instance_uid=receipt.sop_instance_uid, sop_class_uid=receipt.sop_class_uid,
+        transfer_syntax_uid=receipt.transfer_syntax_uid, digest=receipt.digest, size=receipt.size, file=receipt.file,
+        slices=[s.as_json() for s in receipt.slices], conflict=conflict, received_at=now,
+        association_id=receipt.association_id,
+    )  # fmt: skip
+    if conflict:
+        tx.execute(update(schema.series).where(schema.series.c.id == series_id).values(conflicts=row["conflicts"] + 1))
+        note(tx, now, "slice.conflict", study_id, series_id, digest=receipt.digest)
+        return Disposition.CONFLICT, [file for _, file in known]
+    if row["state"] != SeriesState.RECEIVING:
+        _reopen(tx, row, now)
+    pause = (now - row["last_slice_at"]).total_seconds() if row["received"] else 0.0
+    longest = max(row["longest_pause_s"], pause)  # over a close as well: then this sender pauses longer than was waited
+    due = now + timedelta(seconds=settle_s)
+    _COUNT_ONE.run(tx, series_id=series_id, n=row["received"] + 1, last=now, pause=longest, due=due)
+    return Disposition.NEW, []
+
+
+def known_files(tx: Connection) -> set[str]:
+    """Return the names of all spool files that have a row."""
+    return set(tx.scalars(select(schema.instances.c.file)))
+
+
+def _series_row(tx: Connection, receipt: Receipt) -> dict[str, Any]:
+    keys = {"study": receipt.study.study_instance_uid, "series": receipt.study.series_instance_uid}
+    rows = _SERIES.mappings(tx, **keys)
+    if not rows:
+        _open_series(tx, receipt)
+        rows = _SERIES.mappings(tx, **keys)
+    return rows[0]
+
+
+def _open_series(tx: Connection, receipt: Receipt) -> None:
+    facts, now = receipt.study, receipt.received_at
+    studies = schema.studies
+    study_id = tx.scalar(select(studies.c.id).where(studies.c.study_instance_uid == facts.study_instance_uid))
+    if study_id is None:
+        study_id = new_key(
+            tx,
+            insert(studies).values(
+                study_instance_uid=facts.study_instance_uid,
+                patient_id=facts.patient_id,
+                patient_name=facts.patient_name,
+                patient_birth_date=facts.patient_birth_date,
+                patient_sex=facts.patient_sex,
+                accession_number=facts.accession_number,
+                study_date=facts.study_date,
+                study_time=facts.study_time,
+                description=facts.study_description,
+                referring_physician=facts.referring_physician,
+                station_name=facts.station_name,
+                first_seen_at=now,
+            ),
+        )
+        note(tx, now, "study.opened", study_id, None)
+    first = receipt.slices[0] if receipt.slices else None
+    series_id = new_key(
+        tx,
+        insert(schema.series).values(
+            study_id=study_id,
+            series_instance_uid=facts.series_instance_uid,
+            state=SeriesState.RECEIVING,
+            revision=1,
+            received=0,
+            conflicts=0,
+            first_slice_at=now,
+            last_slice_at=now,
+            longest_pause_s=0.0,
+            due_at=now,
+            description=first.series_description if first else None,
+        ),
+    )
+    note(tx, now, "series.opened", study_id, series_id)
+
+
+def _reopen(tx: Connection, row: dict[str, Any], now: datetime) -> None:
+    revision = row["revision"] + 1
+    tx.execute(
+        update(schema.series)
+        .where(schema.series.c.id == row["id"])
+        .values(
+            state=advance(SERIES, row["state"], "slice"),
+            revision=revision,
+            closed_at=None,
+            closed_because=None,
+            missing=None,
+            reason_code=None,
+            reason=None,
+        )
+    )
+    supersede_jobs(tx, row["id"])
+    note(tx, now, "series.reopened", row["study_id"], row["id"], revision=revision)
+
+
+def supersede_jobs(tx: Connection, series_id: int, kind: str | None = None) -> None:
+    """Take the unfinished jobs of a series out of the race; a running one finds that out when it finishes.
+
+    Parameters
+    ----------
+    kind : str or None
+        None: every kind.
+    """
+    chosen = [schema.jobs.c.series_id == series_id, schema.jobs.c.state.in_(sources(JOB, "supersede"))]
+    if kind is not None:
+        chosen.append(schema.jobs.c.kind == kind)
+    tx.execute(
+        update(schema.jobs).where(*chosen).values(state=target(JOB, "supersede"), lease_owner=None, lease_until=None)
+    )

@@ -1,0 +1,124 @@
+"""Results and their reports: written in one commit with the job's end and one delivery per destination (outbox)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from ichnode.core.findings import Outcome
+from ichnode.core.lifecycle import DELIVERY, DeliveryState, sources, target
+from ichnode.core.triage import URGENCY
+from ichnode.worklist import schema
+from ichnode.worklist.database import new_key, note
+from ichnode.worklist.jobs import Job, finish_job
+
+_R, _P, _D = schema.results, schema.reports, schema.deliveries
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One DICOM object that says a result."""
+
+    kind: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    file: str
+    size: int
+
+
+def predecessor(tx: Connection, now: datetime, job: Job) -> tuple[int, ReportRow | None]:
+    """Return the edition of the result that is being made, and the report that it supersedes.
+
+    The edition is 1 for the first result of a series; the same as long as no result was committed, so that an attempt
+    that was cut short makes the very same object again. Older reports that no destination has been offered yet are
+    withdrawn first: nobody needs to hear of them.
+    """
+    edition = 1 + (tx.scalar(select(func.count()).where(_R.c.series_id == job.series_id)) or 0)
+    older = select(_P.c.id).join(_R).where(_R.c.series_id == job.series_id)
+    withdrawn = tx.execute(
+        update(_D)
+        .where(_D.c.report_id.in_(older), _D.c.state == DeliveryState.PENDING, _D.c.attempts == 0)
+        .values(state=target(DELIVERY, "withdraw"))
+    ).rowcount
+    if withdrawn:
+        note(tx, now, "delivery.withdrawn", job.study_id, job.series_id, deliveries=withdrawn)
+    offered = (
+        select(func.count()).where(_D.c.report_id == _P.c.id, _D.c.state != DeliveryState.WITHDRAWN).scalar_subquery()
+    )
+    planned = select(func.count()).where(_D.c.report_id == _P.c.id).scalar_subquery()
+    row = tx.execute(
+        select(
+            _P.c.kind, _P.c.study_instance_uid, _P.c.series_instance_uid, _P.c.sop_class_uid, _P.c.sop_instance_uid,
+            _P.c.file, _P.c.size,
+        )
+        .join(_R)
+        .where(_R.c.series_id == job.series_id, (offered > 0) | (planned == 0))
+        .order_by(_P.c.id.desc())
+        .limit(1)
+    ).first()  # fmt: skip
+    return edition, ReportRow(*row) if row else None
+
+
+def finish(
+    tx: Connection, now: datetime, job: Job, outcome: Outcome, model: tuple[str, str] | None,
+    seconds: dict[str, float], reports: list[ReportRow], destinations: list[str],
+) -> bool:  # fmt: skip
+    """Commit a job's end: result, reports, one delivery per report and destination; older results step back.
+
+    Parameters
+    ----------
+    model : (name, digest) or None
+    seconds : mapping of stage to duration in seconds
+
+    Returns
+    -------
+    bool
+        False when the job was superseded or its lease lost meanwhile; nothing is written then.
+    """
+    if not finish_job(tx, now, job):
+        return False
+    older = select(_R.c.id).where(_R.c.series_id == job.series_id, _R.c.superseded_at.is_(None))
+    stale = select(_P.c.id).where(_P.c.result_id.in_(older))
+    tx.execute(
+        update(_D)
+        .where(_D.c.report_id.in_(stale), _D.c.state.in_(sources(DELIVERY, "withdraw")))
+        .values(state=target(DELIVERY, "withdraw"))
+    )
+    tx.execute(
+        update(_R).where(_R.c.series_id == job.series_id, _R.c.superseded_at.is_(None)).values(superseded_at=now)
+    )
+    result_id = new_key(tx, insert(_R).values(
+            job_id=job.id, series_id=job.series_id, revision=job.revision, verdict=outcome.verdict,
+            preliminary=outcome.preliminary, any_score=outcome.any_score, outcome=_plain(outcome),
+            model_name=model[0] if model else None, model_digest=model[1] if model else None, seconds=seconds,
+            created_at=now,
+        ))  # fmt: skip
+    for report in reports:
+        _file_report(tx, now, result_id, report, outcome, destinations)
+    note(tx, now, "result.made", job.study_id, job.series_id, revision=job.revision, verdict=str(outcome.verdict))
+    return True
+
+
+def _file_report(
+    tx: Connection, now: datetime, result_id: int, report: ReportRow, outcome: Outcome, destinations: list[str]
+) -> None:
+    report_id = new_key(tx, insert(_P).values(result_id=result_id, **asdict(report)))
+    for destination in destinations:
+        tx.execute(
+            insert(_D).values(
+                report_id=report_id, destination=destination, state=DeliveryState.PENDING,
+                urgency=URGENCY[outcome.verdict], attempts=0, not_before=now, created_at=now, retry_since=now,
+            )
+        )  # fmt: skip
+
+
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    facts = asdict(outcome)
+    facts["verdict"] = str(outcome.verdict)
+    facts["scores"] = [[round(float(score), 5) for score in row] for row in outcome.scores]
+    return facts

@@ -1,0 +1,232 @@
+"""Tables. Times are UTC, stored as ISO text with microseconds so that they sort and read the same everywhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData()
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC datetime kept as ``2026-01-31T12:00:00.000000Z``."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:
+        """Refuse naive times: they mean something else on the next machine."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive time cannot be stored")
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
+        """Read back what `process_bind_param` wrote."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+boots = Table(
+    "boots",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("version", String(32), nullable=False),
+)
+
+associations = Table(
+    "associations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("boot_id", String(36), ForeignKey("boots.id"), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("calling_aet", String(16), nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("ending", String(16)),  # released, aborted, lost
+    Index("associations_open", "boot_id", "ended_at"),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False, unique=True),
+    Column("patient_id", Text, nullable=False),
+    Column("patient_name", Text, nullable=False),
+    Column("patient_birth_date", String(16), nullable=False),
+    Column("patient_sex", String(16), nullable=False),
+    Column("accession_number", Text, nullable=False),
+    Column("study_date", String(16), nullable=False),
+    Column("study_time", String(32), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("referring_physician", Text, nullable=False),
+    Column("station_name", Text, nullable=False),
+    Column("chosen_series_id", Integer),
+    Column("first_seen_at", UtcTime, nullable=False),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", Integer, ForeignKey("studies.id"), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("received", Integer, nullable=False),
+    Column("conflicts", Integer, nullable=False),
+    Column("first_slice_at", UtcTime, nullable=False),
+    Column("last_slice_at", UtcTime, nullable=False),
+    Column("longest_pause_s", Float, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    Column("waiting_for", Text),
+    Column("expected", Integer),
+    Column("expected_at", UtcTime),
+    Column("closed_at", UtcTime),
+    Column("closed_because", Text),
+    Column("missing", Text),
+    Column("reason_code", String(64)),
+    Column("reason", Text),
+    Column("preference", JSON),
+    Column("description", Text),
+    UniqueConstraint("study_id", "series_instance_uid"),
+    Index("series_due", "state", "due_at"),
+    Index("series_by_uid", "series_instance_uid"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("series_id", Integer, ForeignKey("series.id"), nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("transfer_syntax_uid", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("file", String(160), nullable=False),
+    Column("slices", JSON, nullable=False),
+    Column("conflict", Boolean, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("association_id", Integer, ForeignKey("associations.id")),
+    UniqueConstraint("sop_instance_uid", "digest"),
+    Index("instances_of_series", "series_id"),
+    Index("instances_by_file", "file"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("series_id", Integer, ForeignKey("series.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),  # analyse (a worker), report (why not analysed)
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("lease_owner", String(80)),
+    Column("lease_until", UtcTime),
+    Column("not_before", UtcTime, nullable=False),
+    Column("queued_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime),
+    Column("finished_at", UtcTime),
+    Column("reason_code", String(64)),
+    Column("reason", Text),
+    Column("error", Text),
+    UniqueConstraint("series_id", "revision", "kind"),
+    Index("jobs_claimable", "kind", "state", "not_before"),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False),
+    Column("series_id", Integer, ForeignKey("series.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("preliminary", Boolean, nullable=False),
+    Column("any_score", Float),
+    Column("outcome", JSON, nullable=False),
+    Column("model_name", String(64)),
+    Column("model_digest", String(64)),
+    Column("seconds", JSON, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("superseded_at", UtcTime),
+    Index("results_of_series", "series_id", "superseded_at"),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("result_id", Integer, ForeignKey("results.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("study_instance_uid", String(64), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False, unique=True),
+    Column("file", String(160), nullable=False),
+    Column("size", Integer, nullable=False),
+    Index("reports_of_result", "result_id"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("report_id", Integer, ForeignKey("reports.id"), nullable=False),
+    Column("destination", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("urgency", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", UtcTime, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("retry_since", UtcTime, nullable=False),  # give-up counts from here; `retry` moves it
+    Column("sender", String(80)),
+    Column("delivered_at", UtcTime),
+    Column("status", Integer),
+    Column("error", Text),
+    UniqueConstraint("report_id", "destination"),
+    Index("deliveries_due", "destination", "state", "not_before"),
+)
+
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("open_until", UtcTime),  # circuit breaker: nothing is sent before this; a C-ECHO closes it
+    Column("failures", Integer, nullable=False),
+    Column("last_success_at", UtcTime),
+    Column("last_error", Text),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("study_id", Integer),
+    Column("series_id", Integer),
+    Column("event", String(64), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index("journal_of_study", "study_id", "id"),
+)
