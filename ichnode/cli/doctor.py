@@ -1,0 +1,34 @@
+"""``ichnode doctor``: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ichnode.cli.options import config_option, settings_from
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+def command(config: Path | None, data: Path | None, as_json: bool) -> int:
+    """Check port, peers, disk, worklist, decoders, model, destinations and clock; exit code 1 when something is wrong.
+
+    Example: ichnode doctor --config config.toml
+    """
+    settings = settings_from(config, data)
+    from ichnode.steps.examine import examine
+
+    checks = []
+    for check in examine(settings):
+        checks.append(check)
+        if not as_json:
+            click.echo(f"{'ok  ' if not check.remedy else 'LOOK'}  {check.name}: {check.found}")
+            if check.remedy:
+                click.echo(f"      {check.remedy}")
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    return 1 if any(check.remedy for check in checks) else 0

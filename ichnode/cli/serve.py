@@ -1,0 +1,29 @@
+"""``ichnode serve``: run the node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ichnode.cli.options import config_option, settings_from
+
+
+@click.command()
+@config_option
+@click.option("--aet", help="AE title that senders call (node.aet).")
+@click.option("--host", help="Address to listen on (node.host).")
+@click.option("--port", type=int, help="TCP port; 0 picks a free one (node.port).")
+def command(config: Path | None, data: Path | None, aet: str | None, host: str | None, port: int | None) -> None:
+    """Run the node until SIGTERM or Ctrl-C, then let what is in hand come to its end.
+
+    Example: ichnode serve --aet ICHAI --port 11112
+    """
+    settings = settings_from(config, data, node__aet=aet, node__host=host, node__port=port)
+    from ichnode.daemon import Daemon
+
+    def listening(bound: int) -> None:
+        node = settings.node
+        click.echo(f"ichnode {node.aet} listens on {node.host}:{bound} (research use only)")
+
+    Daemon(settings).run(listening)

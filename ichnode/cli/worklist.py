@@ -1,0 +1,58 @@
+"""``ichnode worklist``: the studies, the most urgent first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ichnode.cli.options import config_option, settings_from
+
+_STYLE = {"positive": "bold red", "pending": "yellow", "not_analysed": "magenta", "negative": "green"}
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Studies at most.")
+def command(config: Path | None, data: Path | None, as_json: bool, limit: int) -> None:
+    """List the studies: positive, failed, pending, not analysed, negative; the latest first in each.
+
+    Example: ichnode worklist --json
+    """
+    settings = settings_from(config, data)
+    from ichnode.steps.node import existing_node
+    from ichnode.worklist import views
+
+    node = existing_node(settings)
+    with node.worklist.read() as tx:
+        studies = views.page(tx, limit)
+    if as_json:
+        click.echo(json.dumps(studies, indent=2, ensure_ascii=False))
+    else:
+        _table(studies)
+
+
+def _table(studies: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Worklist: research use only, not for diagnosis", title_justify="left")
+    for column in ("#", "verdict", "score"):
+        table.add_column(column, no_wrap=True)
+    for column in ("accession", "patient", "received (UTC)", "images", "reports"):
+        table.add_column(column, overflow="fold")
+    for s in studies:
+        verdict = s["verdict"].replace("_", " ") + ("\n(preliminary)" if s["preliminary"] else "")
+        verdict += "\n(failed)" if s["failed"] else ""
+        score = "" if s["any_score"] is None else f"{s['any_score']:.2f}"
+        reports = ", ".join(f"{n} {state}" for state, n in sorted(s["deliveries"].items()))
+        table.add_row(
+            str(s["id"]), Text(verdict, _STYLE[s["verdict"]]), score, Text(s["accession_number"]),
+            Text(s["patient_id"]), s["last_slice_at"][:16].replace("T", " "), str(s["slices"]), reports,
+        )  # fmt: skip
+    console = Console()
+    console.print(table if studies else "The worklist is empty. Send a head CT: ichnode send --help")

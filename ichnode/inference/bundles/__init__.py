@@ -1,0 +1,1 @@
+"""The model bundles that are shipped with ichnode; see `ichnode.inference.bundle`."""

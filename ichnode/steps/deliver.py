@@ -1,0 +1,134 @@
+"""Deliver: send what is due to one destination, and learn from its answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ichnode.core.retry import backoff_s
+from ichnode.dicom.scu import Remote, StoreAnswer, echo, store
+from ichnode.errors import PeerRefused, PeerUnreachable
+from ichnode.log import get_logger
+from ichnode.sections import DestinationSection
+from ichnode.steps.node import Node
+from ichnode.worklist import deliveries
+from ichnode.worklist.deliveries import Delivery
+
+log = get_logger(__name__)
+
+
+def deliver_due(node: Node, destination: DestinationSection) -> datetime | None:
+    """Send everything that is due to a destination, the most urgent first.
+
+    While the destination does not answer (its circuit is open) nothing is attempted; when the pause is over a C-ECHO
+    asks whether it is back, so that a dead peer costs one question and not one attempt per object.
+
+    Not to be called twice at once for the same destination.
+
+    Returns
+    -------
+    datetime or None
+        When to look again; None when nothing waits.
+    """
+    name = destination.name
+    with node.worklist.read() as tx:
+        circuit = deliveries.circuit(tx, name)
+        interrupted = deliveries.is_sending(tx, name)
+    if interrupted:  # by an error in the middle of the call before this one
+        with node.worklist.write() as tx:
+            deliveries.release_sending(tx, node.now(), destination=name)
+    with node.worklist.read() as tx:
+        due = deliveries.next_delivery_at(tx, name)
+    if due is None:
+        return None
+    if circuit.open_until is not None:
+        if node.now() < circuit.open_until:
+            return max(due, circuit.open_until)
+        if not _answers(node, destination):
+            return deliver_again_at(node, name)
+    while True:
+        with node.worklist.write() as tx:
+            claimed = deliveries.claim_deliveries(tx, node.now(), name, node.boot_id)
+        if not claimed:
+            return deliver_again_at(node, name)
+        if not _send(node, destination, claimed):
+            return deliver_again_at(node, name)
+
+
+def deliver_again_at(node: Node, name: str) -> datetime | None:
+    """Return when something for a destination is due next; None when nothing waits."""
+    with node.worklist.read() as tx:
+        due = deliveries.next_delivery_at(tx, name)
+        open_until = deliveries.circuit(tx, name).open_until
+    if due is None or open_until is None:
+        return due
+    return max(due, open_until)
+
+
+def remote_of(node: Node, destination: DestinationSection) -> Remote:
+    """Return a destination as the wire needs it."""
+    return Remote(
+        destination.name, destination.aet, destination.host, destination.port, node.settings.node.aet,
+        timeout_s=node.settings.delivery.timeout_s,
+    )  # fmt: skip
+
+
+def _answers(node: Node, destination: DestinationSection) -> bool:
+    try:
+        echo(remote_of(node, destination))
+    except (PeerUnreachable, PeerRefused) as error:
+        _break(node, destination.name, error.sentence)
+        return False
+    with node.worklist.write() as tx:
+        deliveries.close_circuit(tx, node.now(), destination.name)
+    return True
+
+
+def _send(node: Node, destination: DestinationSection, claimed: list[Delivery]) -> bool:
+    by_path = {node.spool.path(d.file): d for d in claimed}
+    unreachable = None
+    try:
+        answers = store(remote_of(node, destination), list(by_path))
+    except (PeerUnreachable, PeerRefused) as error:
+        unreachable = error.sentence
+        answers = [StoreAnswer(path, None, error.sentence, True) for path in by_path]
+    for answer in answers:
+        _file_answer(node, by_path[answer.path], answer)
+    if unreachable is not None:
+        _break(node, destination.name, unreachable)
+        return False
+    if any(answer.status is not None for answer in answers):
+        with node.worklist.write() as tx:
+            deliveries.close_circuit(tx, node.now(), destination.name)
+    return True
+
+
+def _file_answer(node: Node, delivery: Delivery, answer: StoreAnswer) -> None:
+    policy, name = node.settings.delivery, delivery.destination
+    with node.worklist.write() as tx:
+        if answer.error is None and answer.status is not None:
+            deliveries.accepted(tx, node.now(), delivery, answer.status)
+        elif answer.transient:
+            delay_s = backoff_s(delivery.attempts, policy.first_retry_s, policy.longest_retry_s)
+            deliveries.try_again(
+                tx, node.now(), delivery, answer.status, answer.error or "", delay_s,
+                policy.give_up_after_days * 86400,
+            )  # fmt: skip
+        else:
+            deliveries.refused(tx, node.now(), delivery, answer.status, answer.error or "")
+    if answer.error is None:
+        log.info("delivery.accepted", destination=name, series=delivery.series_id, status=answer.status)
+    else:
+        log.warning(
+            "delivery.again" if answer.transient else "delivery.refused", destination=name, series=delivery.series_id,
+            status=answer.status, remedy=answer.error,
+        )  # fmt: skip
+
+
+def _break(node: Node, name: str, error: str) -> None:
+    policy = node.settings.delivery
+    with node.worklist.write() as tx:
+        failures = deliveries.circuit(tx, name).failures + 1
+        delay_s = backoff_s(failures, policy.first_retry_s, policy.longest_retry_s)
+        deliveries.break_circuit(tx, node.now(), name, error, delay_s)
+        given_up = deliveries.give_up(tx, node.now(), name, error, policy.give_up_after_days * 86400)
+    log.warning("destination.down", destination=name, again_in_s=delay_s, remedy=error, given_up=given_up)

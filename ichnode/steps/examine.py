@@ -1,0 +1,173 @@
+"""Examine: is everything there that the node needs? Each check says what it found and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ichnode.config import Settings
+from ichnode.dicom.scu import Remote, echo
+from ichnode.dicom.syntaxes import COMPRESSED, decodable_syntaxes
+from ichnode.errors import BundleError, PeerRefused, PeerUnreachable, PermanentError
+from ichnode.inference.bundle import default_bundle_path, load_bundle
+from ichnode.steps.node import Node, existing_node, utc_now
+from ichnode.worklist import deliveries, views
+
+GIB = 1 << 30
+ANSWER_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. `remedy` is empty when it is as it should be."""
+
+    name: str
+    found: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Look at port, peers, disk, worklist, decoders, model, destinations and clock, one after the other."""
+    yield _port(settings)
+    yield _peers(settings)
+    yield _disk(settings)
+    yield from _worklist(settings)
+    yield _decoders()
+    yield _model(settings)
+    yield from (_destination(settings, number) for number in range(len(settings.destinations)))
+    if not settings.destinations:
+        yield Check("destinations", "none", "Add a [[destinations]] entry, or results stay on this machine.")
+    if settings.source.aet:
+        yield _answers(
+            "source",
+            Remote(
+                "source",
+                settings.source.aet,
+                settings.source.host,
+                settings.source.port,
+                settings.node.aet,
+                timeout_s=ANSWER_S,
+            ),
+        )
+    yield _clock(utc_now())
+
+
+def _port(settings: Settings) -> Check:
+    host, port = settings.node.host, settings.node.port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError:
+        remote = Remote("this node", settings.node.aet, host, port, settings.node.aet, timeout_s=ANSWER_S)
+        check = _answers("port", remote)
+        if not check.remedy:
+            return Check("port", f"{host}:{port}: the node is running and answers")
+        return Check(
+            "port",
+            f"{host}:{port} cannot be used",
+            "Another program has it, or the address is not this machine's: change node.host or node.port.",
+        )
+    return Check("port", f"{host}:{port} is free")
+
+
+def _peers(settings: Settings) -> Check:
+    if settings.peers:
+        return Check("peers", f"{len(settings.peers)} allowed")
+    if settings.node.host in ("127.0.0.1", "localhost", "::1"):
+        return Check("peers", "loopback only")
+    return Check(
+        "peers",
+        "none allowed",
+        "node.host is not loopback, but without a [[peers]] entry every other machine is rejected.",
+    )
+
+
+def _disk(settings: Settings) -> Check:
+    folder = settings.node.data.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        return Check(
+            "disk", f"{folder} cannot be written", "Give this user the right to write there, or set node.data."
+        )
+    usage = os.statvfs(folder)
+    free = usage.f_bavail * usage.f_frsize
+    low = settings.receive.low_disk_bytes
+    remedy = (
+        "" if free > low else f"Less than receive.low_disk_bytes ({low / GIB:.1f} GiB): slices are refused. Free space."
+    )
+    return Check("disk", f"{free / GIB:.1f} GiB free", remedy)
+
+
+def _worklist(settings: Settings) -> Iterator[Check]:
+    if not settings.database.url and not (settings.node.data / "worklist.sqlite").exists():
+        yield Check("worklist", "not there yet; the node makes it when it starts")
+        return
+    try:
+        node = existing_node(settings)
+    except PermanentError as error:
+        yield Check("worklist", "cannot be opened", error.sentence)
+        return
+    with node.worklist.read() as tx:
+        counts = views.counts(tx)
+    failed = {name: n for name, n in counts.items() if name.endswith(".failed")}
+    remedy = "See `ichnode worklist`, then `ichnode retry`." if failed else ""
+    yield Check("worklist", ", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "empty", remedy)
+    yield from _backlogs(node)
+
+
+def _backlogs(node: Node) -> Iterator[Check]:
+    for name in node.destinations:
+        with node.worklist.read() as tx:
+            waiting, oldest = deliveries.backlog(tx, name)
+            circuit = deliveries.circuit(tx, name)
+        if waiting and oldest is not None:
+            minutes = (node.now() - oldest).total_seconds() / 60
+            remedy = f"The destination is down: {circuit.last_error}" if circuit.failures else ""
+            yield Check(f"backlog {name}", f"{waiting} waiting, the oldest for {minutes:.0f} min", remedy)
+
+
+def _decoders() -> Check:
+    missing = sorted(set(COMPRESSED) - set(decodable_syntaxes()))
+    remedy = f"Not decodable and refused at negotiation: {', '.join(missing)}. Reinstall ichnode." if missing else ""
+    return Check("decoders", f"{len(decodable_syntaxes())} transfer syntaxes", remedy)
+
+
+def _model(settings: Settings) -> Check:
+    folder = Path(settings.engine.bundle) if settings.engine.bundle else default_bundle_path()
+    try:
+        bundle = load_bundle(folder)
+    except BundleError as error:
+        return Check("model", f"{folder}", error.sentence)
+    return Check("model", f"{bundle.name} {bundle.version}, digest {bundle.digest[:12]}, research use only")
+
+
+def _destination(settings: Settings, number: int) -> Check:
+    d = settings.destinations[number]
+    remote = Remote(d.name, d.aet, d.host, d.port, settings.node.aet, timeout_s=ANSWER_S)
+    return _answers(f"destination {d.name}", remote)
+
+
+def _answers(name: str, remote: Remote) -> Check:
+    try:
+        echo(remote)
+    except (PeerUnreachable, PeerRefused) as error:
+        return Check(name, "does not answer", error.sentence)
+    return Check(name, f"{remote.aet} at {remote.host}:{remote.port} answers")
+
+
+def _clock(now: datetime) -> Check:
+    synchronised = Path("/run/systemd/timesync/synchronized").exists()
+    built = Path(__file__).stat().st_mtime
+    if now.timestamp() < built - 86400:
+        return Check(
+            "clock", now.isoformat(timespec="seconds"), "The clock is before this program was installed: set it."
+        )
+    said = "synchronised" if synchronised else "synchronisation not known"
+    return Check("clock", f"{now.isoformat(timespec='seconds')} ({said})")

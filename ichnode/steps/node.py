@@ -1,0 +1,86 @@
+"""What every step is given: settings, spool, worklist, boot, clock. No global state, no container."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ichnode.config import Settings
+from ichnode.core.completeness import CompletenessPolicy
+from ichnode.core.eligibility import SelectionPolicy
+from ichnode.errors import ConfigError
+from ichnode.storage.spool import Spool
+from ichnode.worklist.database import Worklist
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The node, as a step sees it.
+
+    Attributes
+    ----------
+    boot_id : str
+        Identity of this start; leases and sendings of other boots are free.
+    now : callable
+        The clock.
+    """
+
+    settings: Settings
+    spool: Spool
+    worklist: Worklist
+    boot_id: str
+    now: Callable[[], datetime] = utc_now
+
+    @property
+    def destinations(self) -> list[str]:
+        """Names of the configured destinations."""
+        return [d.name for d in self.settings.destinations]
+
+    @property
+    def completeness(self) -> CompletenessPolicy:
+        """Times of the completeness rules."""
+        c = self.settings.completeness
+        return CompletenessPolicy(c.quiet_s, c.settle_s, c.max_wait_s)
+
+    @property
+    def selection(self) -> SelectionPolicy:
+        """Limits of the selection rules."""
+        s = self.settings.selection
+        return SelectionPolicy(min_slices=s.min_slices, min_extent_mm=s.min_extent_mm)
+
+
+def open_node(settings: Settings, boot_id: str = "") -> Node:
+    """Open spool and worklist; makes the data folder and migrates the schema where needed."""
+    folder = settings.node.data.resolve()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    worklist = Worklist(settings.database_url)
+    worklist.migrate()
+    return Node(settings, Spool(spool_folder(settings)), worklist, boot_id)
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Return the folder of the spool."""
+    return settings.node.data.resolve() / "spool"
+
+
+def existing_node(settings: Settings) -> Node:
+    """Open the data of a node that has run before.
+
+    Raises
+    ------
+    ConfigError
+        There is no worklist: the wrong folder, most likely.
+    """
+    if not settings.database.url and not (settings.node.data / "worklist.sqlite").exists():
+        raise ConfigError(
+            f"There is no worklist in {settings.node.data}. "
+            "Give --config or --data of the node, or start it: ichnode serve."
+        )
+    return open_node(settings)

@@ -1,0 +1,81 @@
+"""Receive: one slice, durable on disk and in a row before the peer gets 0x0000."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ichnode.core.identity import digest_of
+from ichnode.dicom.equivalence import same_content
+from ichnode.dicom.header import InstanceHeader, parse_dataset, parse_file
+from ichnode.dicom.part10 import part10_prefix
+from ichnode.dicom.scp import Received
+from ichnode.errors import BadObject, DiskFull
+from ichnode.log import get_logger
+from ichnode.steps.node import Node
+from ichnode.worklist.receipts import Disposition, Receipt, record_receipt
+
+log = get_logger(__name__)
+
+
+def receive_slice(node: Node, received: Received) -> int:
+    """Take one C-STORE request into custody and return its DIMSE status (0x0000).
+
+    Raises
+    ------
+    DiskFull
+        Below the watermark; the peer may try again (0xA700).
+    BadObject
+        The data set is unreadable or is not what the request says it is (0xC000 range, 0xA900).
+    TransientError
+        The worklist cannot be written now (0xA700).
+    """
+    if node.spool.below(node.settings.receive.low_disk_bytes):
+        raise DiskFull("The spool's disk is below receive.low_disk_bytes: free space or move node.data.")
+    header = parse_dataset(received.encoded, received.transfer_syntax_uid)
+    if header.sop_class_uid != received.sop_class_uid:
+        raise BadObject("The data set's SOP Class is not the one of the C-STORE request.", "SOP_CLASS_MISMATCH")
+    if header.sop_instance_uid != received.sop_instance_uid:
+        raise BadObject(
+            "The data set's SOP Instance UID is not the one of the C-STORE request.", "SOP_INSTANCE_MISMATCH"
+        )
+    digest = digest_of(received.encoded)
+    prefix = part10_prefix(
+        received.sop_class_uid, received.sop_instance_uid, received.transfer_syntax_uid, received.peer.calling_aet
+    )
+    file = node.spool.put_slice(prefix, received.encoded, digest)
+    take_custody(node, header, file, digest, len(prefix) + len(received.encoded), received.association_id)
+    return 0x0000
+
+
+def adopt_file(node: Node, file: str, size: int) -> None:
+    """Give a spool file without a row its row: the node died between the two, and nothing that came is thrown away.
+
+    Raises
+    ------
+    BadObject
+        The file cannot be read; it stays where it is.
+    """
+    header = parse_file(node.spool.path(file))
+    take_custody(node, header, file, Path(file).stem, size, None)
+
+
+def take_custody(
+    node: Node, header: InstanceHeader, file: str, digest: str, size: int, association_id: int | None
+) -> Disposition:
+    """Write the row of a file that is durable."""
+    receipt = Receipt(
+        header.study, header.sop_instance_uid, header.sop_class_uid, header.transfer_syntax_uid, digest, size, file,
+        header.slices, node.now(), association_id,
+    )  # fmt: skip
+    settle_s = node.settings.completeness.settle_s
+    node.spool.settle(file)
+    disposition, others = node.worklist.together(lambda tx: record_receipt(tx, receipt, settle_s, keep_conflict=False))
+    if disposition is not Disposition.CONFLICT:
+        return disposition
+    if any(same_content(node.spool.path(other), node.spool.path(file)) for other in others):
+        node.spool.discard(file)  # the same image in another transfer syntax: one copy is enough
+        return Disposition.DUPLICATE
+    with node.worklist.write() as tx:
+        disposition, _ = record_receipt(tx, receipt, settle_s, keep_conflict=True)
+    log.warning("slice.conflict", digest=digest[:12], remedy="same SOP Instance UID, other content: ask the sender")
+    return disposition
