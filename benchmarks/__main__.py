@@ -1,0 +1,34 @@
+"""``make bench``, or ``python -m benchmarks [receive] [turnaround]``: measure, print, write benchmarks/latest.json."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from . import receive, record, turnaround
+
+PARTS = {"receive": receive.measure, "turnaround": turnaround.measure}
+
+
+@click.command()
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Rounds; medians are kept.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("build"), show_default=True,
+    help="Disk to measure on; some gigabytes are written below it and removed.",
+)  # fmt: skip
+def main(parts: tuple[str, ...], rounds: int, folder: Path) -> None:
+    """Measure the named parts, or all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records = []
+    with tempfile.TemporaryDirectory(dir=folder, prefix="benchmarks-") as scratch:
+        for name in parts or PARTS:
+            records += PARTS[name](Path(scratch), rounds, lambda sentence: click.echo(sentence, err=True))
+    record.write(records, Path(__file__).with_name("latest.json"))
+    record.show(records)
+
+
+if __name__ == "__main__":
+    main()

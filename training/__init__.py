@@ -1,0 +1,1 @@
+"""The lab: data sets, phantom, training and evaluation. The node never imports it."""

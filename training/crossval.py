@@ -1,0 +1,68 @@
+"""Cross-validation by patient: every scan is scored by a network that has seen no slice of that patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ichnode.inference.bundle import Preprocessing
+from ichnode.inference.network import CnnLstm
+from ichnode.inference.preprocess import channels
+
+from .heads import Head
+from .loop import train
+from .recipe import Recipe
+
+_MICRO_BATCH = 4
+
+
+def folds(heads: Sequence[Head], count: int, seed: int) -> list[frozenset[str]]:
+    """Split the patients into `count` folds with the same mix of bleeds in each.
+
+    Patients are ordered by what they bear (their set of classes, rarest sets first) and dealt out in turn, so that two
+    scans with the same rare bleed do not end up in one fold.
+    """
+    order = np.random.default_rng(seed).permutation(len(heads))
+    shuffled = [heads[i] for i in order]
+    kinds = [tuple(head.labels.max(axis=0) > 0) for head in shuffled]
+    ranked = sorted(range(len(heads)), key=lambda i: (kinds.count(kinds[i]), kinds[i]))
+    return [frozenset(shuffled[index].patient for index in ranked[place::count]) for place in range(count)]
+
+
+def score(network: CnnLstm, head: Head, how: Preprocessing) -> NDArray[np.float32]:
+    """Score every slice of a head as the node's engine does, mirrored reading included; shape (slices, 6)."""
+    with torch.inference_mode():
+        pictures = channels(torch.from_numpy(head.hu), how)
+        views = (pictures, pictures.flip(-1)) if how.mirrored else (pictures,)
+        read = [
+            torch.sigmoid(
+                network.read(torch.cat([network.cnn(part) for part in view.split(_MICRO_BATCH)]), [len(view)])
+            )
+            for view in views
+        ]
+    scores: NDArray[np.float32] = torch.stack(read).mean(0).numpy()
+    return scores
+
+
+def cross_validate(
+    heads: Sequence[Head], recipe: Recipe, count: int, seed: int, tell: Callable[[int, float], None]
+) -> tuple[dict[str, NDArray[np.float32]], CnnLstm]:
+    """Train the networks of `count` folds and one on all patients, in step.
+
+    Returns
+    -------
+    (scores, network)
+        For every patient the scores of the one network that has not seen them; and the network that has seen all.
+    """
+    parts = folds(heads, count, seed)
+    *judged, network = train(heads, recipe, [*parts, frozenset()], seed, tell)
+    scores = {
+        head.patient: score(judge, head, recipe.preprocessing)
+        for judge, part in zip(judged, parts, strict=True)
+        for head in heads
+        if head.patient in part
+    }
+    return scores, network

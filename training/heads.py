@@ -1,0 +1,85 @@
+"""A head CT as training sees it: cut out and resampled by the node's own rules, with what is needed to add bleeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ichnode.inference.bundle import Preprocessing
+from ichnode.inference.preprocess import centre_of_head, in_plane, prepare
+
+from .ct_ich import SLICE_STEP_MM, SPACING_MM
+
+if TYPE_CHECKING:
+    from .ct_ich import Scan
+
+_BONE_HU = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One scan on the network's grid; arrays of shape (slices, matrix, matrix) unless said otherwise.
+
+    Attributes
+    ----------
+    patient : str
+    hu : float32
+    labels : float32 array of shape (slices, 6)
+    lesion : bool
+        Outlined haemorrhage.
+    inside : bool
+        Soft tissue and liquor enclosed by the skull.
+    depth_mm : float32
+        Distance of an inside voxel from the skull or the edge of the enclosed region, in its own slice.
+    pixel_mm : float
+    """
+
+    patient: str
+    hu: NDArray[np.float32]
+    labels: NDArray[np.float32]
+    lesion: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
+    depth_mm: NDArray[np.float32]
+    pixel_mm: float
+
+    @property
+    def positive(self) -> bool:
+        """Whether any slice bears a haemorrhage."""
+        return bool(self.labels[:, 0].any())
+
+
+def head_from(scan: Scan, how: Preprocessing) -> Head:
+    """Bring a scan onto the network's grid."""
+    hu = prepare(scan.hu, scan.positions_mm.tolist(), SPACING_MM, how).hu.numpy()
+    centre = centre_of_head(scan.hu.astype(np.float32))
+    outline = in_plane(scan.lesion.astype(np.float32), SPACING_MM, how, centre, outside=0).numpy()
+    pixel_mm = (how.field_of_view_mm or SPACING_MM[0] * how.matrix) / how.matrix
+    inside = _inside(hu)
+    flat = [ndimage.distance_transform_edt(plane) for plane in inside]
+    depth = np.asarray(flat, np.float32) * np.float32(pixel_mm)
+    return Head(scan.patient, hu, scan.labels, outline > 0.5, inside, depth, pixel_mm)
+
+
+def _inside(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
+    planes = []
+    for plane in hu:
+        bone = ndimage.binary_closing(plane > _BONE_HU, iterations=2)
+        filled = ndimage.binary_fill_holes(bone) & ~(plane > _BONE_HU)
+        soft = filled & (plane > -15) & (plane < 130)
+        core = ndimage.binary_opening(soft, iterations=3)
+        # Back to the bone itself: a dark rim left between skull and an added bleed would give it away.
+        planes.append(ndimage.binary_fill_holes(ndimage.binary_dilation(core, iterations=3) & soft))
+    stack = np.asarray(planes)
+    parts, count = ndimage.label(stack)
+    if count == 0:
+        return stack
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return np.asarray(parts == sizes.argmax())
+
+
+__all__ = ["SLICE_STEP_MM", "Head", "head_from"]
