@@ -1,0 +1,37 @@
+"""A node with Orthanc behind it, and short times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.peers import Orthanc
+from tests.running import RunningNode, running
+
+SHORT = {"settle_s": 0.3, "quiet_s": 2.0, "max_wait_s": 8.0}
+
+
+@pytest.fixture
+def node_for(tmp_path: Path, tiny_bundle: Any) -> Iterator[Callable[..., RunningNode]]:
+    """``node_for(orthanc, completeness={…}, …)`` → a running node that delivers to it."""
+    import contextlib
+
+    with contextlib.ExitStack() as stack:
+
+        def start(pacs: Orthanc | None = None, **sections: Any) -> RunningNode:
+            destinations = []
+            if pacs is not None:
+                destinations = [{"name": "pacs", "aet": pacs.aet, "host": "127.0.0.1", "port": pacs.port}]
+            given = {
+                "engine": {"bundle": str(tiny_bundle.folder)},
+                "completeness": SHORT,
+                "delivery": {"first_retry_s": 0.3},
+                "destinations": destinations,
+                **sections,
+            }
+            return stack.enter_context(running(RunningNode(tmp_path / "node", **given)))
+
+        yield start

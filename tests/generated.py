@@ -1,0 +1,75 @@
+"""Documents that are generated from the code: ``make docs`` writes them, a test compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ichnode.config import render_toml
+from ichnode.core.lifecycle import diagram
+
+ROOT = Path(__file__).parent.parent
+
+
+def command_lines() -> str:
+    """Return the help of every command."""
+    from ichnode.cli.ichnode import group
+
+    lines = ["# Command line", "", "Generated from the commands themselves by `make docs`. Research use only.", ""]
+    context = click.Context(group, info_name="ichnode", **group.context_settings)
+
+    def describe(command: click.Command, parent: click.Context, name: str) -> None:
+        context = click.Context(command, info_name=name, parent=parent)
+        lines.extend([f"## {context.command_path}", "", "```", command.get_help(context), "```", ""])
+        if isinstance(command, click.Group):
+            for sub in command.list_commands(context):
+                found = command.get_command(context, sub)
+                assert found is not None
+                describe(found, context, sub)
+
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        assert found is not None
+        describe(found, context, name)
+    return "\n".join(lines)
+
+
+def states() -> str:
+    """Return the state diagrams."""
+    return f"# States\n\nGenerated from `ichnode/core/lifecycle.py` by `make docs`.\n\n{diagram()}"
+
+
+def reasons() -> str:
+    """Return the tables of reason and warning codes."""
+    from ichnode.core.reasons import BAD_OBJECTS, REJECTIONS, WARNINGS
+
+    lines = [
+        "# Reason and warning codes",
+        "",
+        "Generated from `ichnode/core/reasons.py` by `make docs`. Codes are stable.",
+        "",
+    ]
+    tables = {
+        "Why a series is not analysed": REJECTIONS,
+        "Warnings": WARNINGS,
+        "Why a single object is refused": BAD_OBJECTS,
+    }
+    for title, table in tables.items():
+        lines += [f"## {title}", "", "| code | what it says |", "|---|---|"]
+        lines += [f"| `{code}` | {sentence} |" for code, sentence in sorted(table.items())]
+        lines.append("")
+    return "\n".join(lines)
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "config.toml": render_toml,
+    "docs/commands.md": command_lines,
+    "docs/states.md": states,
+    "docs/reasons.md": reasons,
+}
+
+if __name__ == "__main__":
+    for name, render in DOCUMENTS.items():
+        (ROOT / name).write_text(render(), encoding="utf-8")

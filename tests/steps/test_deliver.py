@@ -1,0 +1,309 @@
+"""Results reach real peers on a simulated clock: through days of silence, passing refusals and permanent ones."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+
+from ichnode.core.identity import digest_of
+from ichnode.errors import TransientError
+from ichnode.steps import deliver
+from ichnode.steps.deliver import deliver_due
+from ichnode.worklist import deliveries, results, schema
+from tests.made import claim, closed_series, events, not_analysed, report_row, rows, study_facts
+from tests.steps.pacs import Pacs
+
+HOUR_S = 3600.0
+LONGEST_S = 12 * HOUR_S
+
+
+@pytest.fixture
+def pacs():
+    return Pacs()
+
+
+@pytest.fixture
+def node(make_node, pacs):
+    section = {"name": "pacs", "aet": pacs.aet, "host": "127.0.0.1", "port": pacs.port}
+    return make_node(destinations=[section], delivery={"timeout_s": 5, "longest_retry_s": LONGEST_S})
+
+
+def report_file(uid):
+    """The smallest object that a PACS takes: enough to be sent, not a report."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = ComprehensiveSRStorage
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = uid
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality, ds.PatientID = "1.2.3", "1.2.3.4", "SR", "P1"
+    return ds
+
+
+@pytest.fixture
+def outbox(node, clock, tmp_path):
+    """``outbox("name")``: a result whose report lies in the spool and waits for every destination; returns its UID."""
+
+    def file_one(name="study", node=node):
+        closed_series(node.worklist, clock, study_facts(name))
+        job = claim(node.worklist, clock)
+        row = report_row(job, 1)
+        report_file(row.sop_instance_uid).save_as(tmp_path / "report.dcm", enforce_file_format=True)
+        content = (tmp_path / "report.dcm").read_bytes()
+        row = replace(row, file=node.spool.put_report(content, digest_of(content)), size=len(content))
+        with node.worklist.write() as tx:
+            assert results.finish(tx, clock(), job, not_analysed(job), None, {}, [row], node.destinations)
+        return row.sop_instance_uid
+
+    return file_one
+
+
+@pytest.fixture
+def run(node, clock):
+    """``run(seconds)``: let time pass, and deliver whenever something is due; returns how often it was looked at."""
+
+    def until(seconds):
+        end, looks = clock() + timedelta(seconds=seconds), 0
+        while True:
+            again_at = deliver_due(node, node.settings.destinations[0])
+            looks += 1
+            if again_at is None or again_at > end:
+                clock.at = end
+                return looks
+            assert again_at > clock(), "it would look again at once, for ever"
+            clock.at = again_at
+
+    return until
+
+
+def states(node):
+    return [row["state"] for row in rows(node.worklist, schema.deliveries)]
+
+
+def test_delivered_with_one_call(node, clock, pacs, outbox):
+    uids = {outbox("one"), outbox("two")}
+    with pacs.listening():
+        assert deliver_due(node, node.settings.destinations[0]) is None
+    assert set(pacs.stored) == uids
+    assert states(node) == ["delivered", "delivered"]
+    with node.worklist.read() as tx:
+        assert deliveries.circuit(tx, "pacs").last_success_at == clock()
+
+
+def test_nothing_waits_nobody_is_called(node, pacs):
+    with pacs.listening():
+        assert deliver_due(node, node.settings.destinations[0]) is None
+    assert (pacs.echoes, pacs.stores) == (0, 0)
+
+
+def test_a_pacs_down_for_48_hours_gets_everything_once(node, clock, pacs, outbox, run):
+    uids = {outbox("before one"), outbox("before two")}
+    looks = run(24 * HOUR_S)
+    uids.add(outbox("meanwhile"))
+    looks += run(24 * HOUR_S)
+    assert states(node) == ["pending"] * 3
+    assert 12 < looks < 40, "the circuit is open: now and then a question, no more"
+    assert all(row["attempts"] <= 1 for row in rows(node.worklist, schema.deliveries))
+    with pacs.listening():
+        run(LONGEST_S + 1)
+    assert sorted(pacs.stored) == sorted(uids), "each once"
+    assert states(node) == ["delivered"] * 3
+    assert pacs.echoes == 1
+    assert events(node.worklist).count("destination.down") == 1
+    assert events(node.worklist).count("destination.up") == 1
+
+
+def test_a_pacs_out_of_resources_for_20_minutes(node, clock, pacs, outbox, run):
+    uid = outbox()
+    good_at = clock() + timedelta(minutes=20)
+    pacs.status = lambda: 0xA700 if clock() < good_at else 0x0000
+    with pacs.listening():
+        run(19 * 60)
+        assert states(node) == ["pending"]
+        assert rows(node.worklist, schema.deliveries)[0]["status"] == 0xA700
+        run(21 * 60)
+    assert pacs.stored == [uid]
+    assert states(node) == ["delivered"]
+    assert 5 <= pacs.stores <= 12, "backed off"
+
+
+@pytest.mark.parametrize("status", [0xA900, 0xC000, 0x0122])
+def test_a_permanent_refusal_is_visible_and_retried_on_demand(node, clock, pacs, outbox, run, status):
+    uid = outbox()
+    pacs.status = lambda: status
+    with pacs.listening():
+        run(10 * HOUR_S)
+        assert pacs.stores == 1, "it is not tried again by itself"
+        (row,) = rows(node.worklist, schema.deliveries)
+        assert (row["state"], row["status"]) == ("failed", status)
+        assert f"0x{status:04X}" in row["error"]
+        pacs.status = lambda: 0x0000
+        with node.worklist.write() as tx:
+            assert deliveries.retry_deliveries(tx, clock(), None) == 1
+        run(1)
+    assert pacs.stored == [uid]
+    assert states(node) == ["delivered"]
+
+
+def test_a_warning_is_a_success(node, pacs, outbox, run):
+    outbox()
+    pacs.status = lambda: 0xB000
+    with pacs.listening():
+        run(1)
+    assert rows(node.worklist, schema.deliveries)[0]["status"] == 0xB000
+    assert states(node) == ["delivered"]
+
+
+def test_a_pacs_that_does_not_take_the_class_is_told_apart_from_a_silent_one(node, pacs, outbox, run):
+    outbox()
+    pacs.takes = ("1.2.840.10008.5.1.4.1.1.2",)
+    with pacs.listening():
+        run(HOUR_S)
+    (row,) = rows(node.worklist, schema.deliveries)
+    assert row["state"] == "failed"
+    assert "enable it there" in row["error"]
+
+
+def test_given_up_after_seven_days_and_not_before(node, clock, pacs, outbox, run):
+    uid = outbox()
+    run(7 * 24 * HOUR_S - LONGEST_S)
+    assert states(node) == ["pending"]
+    run(2 * LONGEST_S)
+    (row,) = rows(node.worklist, schema.deliveries)
+    assert row["state"] == "failed"
+    assert row["error"].endswith("Given up after 7 days.")
+    with pacs.listening():
+        run(HOUR_S)
+        assert pacs.stores == 0
+        with node.worklist.write() as tx:
+            deliveries.retry_deliveries(tx, clock(), None)
+        run(1)
+    assert pacs.stored == [uid]
+
+
+def test_what_is_more_urgent_overtakes_what_has_waited(node, clock, pacs, outbox, run):
+    later = outbox("not analysed")
+    closed_series(node.worklist, clock, study_facts("positive"))
+    with node.worklist.write() as tx:
+        tx.execute(schema.deliveries.update().values(urgency=4))
+    first = outbox("urgent")
+    with pacs.listening():
+        run(1)
+    assert pacs.stored[:2] == [first, later]
+
+
+def test_one_dead_destination_does_not_hold_up_another(make_node, clock, pacs, tmp_path, outbox, node):
+    archive = Pacs(aet="ARCHIVE")
+    both = [
+        {"name": name, "aet": peer.aet, "host": "127.0.0.1", "port": peer.port}
+        for name, peer in (("pacs", pacs), ("archive", archive))
+    ]
+    two = make_node(destinations=both, delivery={"timeout_s": 5})
+    uid = outbox(node=two)
+    with archive.listening():
+        for destination in two.settings.destinations:
+            deliver_due(two, destination)
+    assert archive.stored == [uid]
+    assert {row["destination"]: row["state"] for row in rows(two.worklist, schema.deliveries)} == {
+        "pacs": "pending",
+        "archive": "delivered",
+    }
+
+
+def test_a_file_that_is_gone_is_visible_and_the_rest_is_sent(node, pacs, outbox, run):
+    outbox("gone")
+    uid = outbox("there")
+    (gone, _) = rows(node.worklist, schema.reports)
+    node.spool.path(gone["file"]).unlink()
+    with pacs.listening():
+        run(1)
+    assert pacs.stored == [uid]
+    assert states(node) == ["failed", "delivered"]
+
+
+def test_an_error_in_the_middle_leaves_nothing_being_sent_for_ever(node, clock, pacs, outbox, run, monkeypatch):
+    uid = outbox()
+
+    def broken(*_):
+        raise TransientError("The worklist cannot be written now.", "WORKLIST")
+
+    with pacs.listening():
+        with monkeypatch.context() as patch:
+            patch.setattr(deliver, "_file_answer", broken)
+            with pytest.raises(TransientError):
+                deliver_due(node, node.settings.destinations[0])
+        assert states(node) == ["sending"]
+        run(1)
+    assert states(node) == ["delivered"]
+    assert pacs.stored == [uid, uid], "the same object, so that the PACS has it once"
+
+
+def test_a_node_that_died_while_sending_sends_the_same_object_again(node, clock, pacs, outbox, run):
+    uid = outbox()
+    with node.worklist.write() as tx:
+        deliveries.claim_deliveries(tx, clock(), "pacs", "dead boot")
+    from ichnode.steps.recover import recover
+
+    recover(node)
+    with pacs.listening():
+        run(1)
+    assert pacs.stored == [uid]
+
+
+@pytest.mark.interop
+def test_storescp_gets_the_file_as_it_is_in_the_spool(make_node, outbox, storescp, clock, pacs):
+    section = {"name": "storescp", "aet": storescp.aet, "host": "127.0.0.1", "port": storescp.port}
+    node = make_node(destinations=[section])
+    uid = outbox(node=node)
+    assert deliver_due(node, node.settings.destinations[0]) is None
+    (received,) = storescp.received.iterdir()
+    assert dcmread(received) == report_file(uid)
+    assert states(node) == ["delivered"]
+
+
+@pytest.mark.interop
+def test_storescp_that_went_away_and_came_back(make_node, outbox, storescp, clock):
+    section = {"name": "storescp", "aet": storescp.aet, "host": "127.0.0.1", "port": storescp.port}
+    node = make_node(destinations=[section])
+    destination = node.settings.destinations[0]
+    outbox(node=node)
+    storescp.stop()
+    for _ in range(5):
+        clock.at = deliver_due(node, destination)
+    assert states(node) == ["pending"]
+    storescp.start()
+    clock.at = deliver_due(node, destination) or clock()
+    assert states(node) == ["delivered"]
+    assert len(list(storescp.received.iterdir())) == 1
+
+
+@contextmanager
+def rejecting(port):
+    """A peer that rejects every association permanently."""
+    from pynetdicom import AE
+
+    ae = AE(ae_title="OTHER")
+    ae.require_called_aet = True
+    ae.add_supported_context("1.2.840.10008.1.1")
+    server = ae.start_server(("127.0.0.1", port), block=False)
+    try:
+        yield
+    finally:
+        server.shutdown()
+
+
+def test_a_peer_that_rejects_the_association_is_asked_again_later(node, pacs, outbox, run):
+    uid = outbox()
+    with rejecting(pacs.port):
+        run(HOUR_S)
+    assert states(node) == ["pending"], "an administrator may mend it within the seven days"
+    with node.worklist.read() as tx:
+        assert "rejected the association" in deliveries.circuit(tx, "pacs").last_error
+    with pacs.listening():
+        run(LONGEST_S + 1)
+    assert pacs.stored == [uid]

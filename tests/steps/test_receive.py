@@ -1,0 +1,98 @@
+"""One C-STORE request taken into custody: on disk and in a row, or refused with the right error and nothing kept."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import RLELossless
+
+from ichnode.errors import BadObject, DiskFull, TransientError
+from ichnode.steps.receive import receive_slice
+from ichnode.worklist import receipts, schema
+from tests.made import events, rows
+from tests.steps.spooled import altered, as_received, encoded
+
+
+@pytest.fixture
+def node(make_node):
+    return make_node()
+
+
+def test_taken_as_it_came(node, slice_files, clock):
+    assert receive_slice(node, as_received(slice_files[0])) == 0x0000
+    (instance,) = rows(node.worklist, schema.instances)
+    file = node.spool.path(instance["file"])
+    assert encoded(file) == encoded(slice_files[0]), "the peer's own bytes"
+    assert dcmread(file) == dcmread(slice_files[0])
+    assert dcmread(file).file_meta.SourceApplicationEntityTitle == "CT"
+    assert instance["size"] == file.stat().st_size
+    assert instance["received_at"] == clock()
+
+
+def test_sent_twice_is_there_once(node, slice_files):
+    assert [receive_slice(node, as_received(slice_files[0])) for _ in range(3)] == [0, 0, 0]
+    assert len(rows(node.worklist, schema.instances)) == len(list(node.spool.slices())) == 1
+
+
+def test_the_same_image_in_another_transfer_syntax_is_there_once(node, slice_files, tmp_path):
+    receive_slice(node, as_received(slice_files[0]))
+    copy = dcmread(slice_files[0])
+    copy.compress(RLELossless, generate_instance_uid=False)
+    copy.save_as(tmp_path / "rle.dcm")
+    assert receive_slice(node, as_received(tmp_path / "rle.dcm", transfer_syntax_uid=str(RLELossless))) == 0
+    (series,) = rows(node.worklist, schema.series)
+    assert (series["received"], series["conflicts"]) == (1, 0)
+    assert len(list(node.spool.slices())) == 1
+
+
+def test_other_content_under_the_same_uid_is_kept_flagged_and_acknowledged(node, slice_files):
+    receive_slice(node, as_received(slice_files[0]))
+    data, _ = encoded(slice_files[0])
+    assert receive_slice(node, as_received(slice_files[0], encoded=altered(data))) == 0
+    assert [i["conflict"] for i in rows(node.worklist, schema.instances)] == [False, True]
+    assert len(list(node.spool.slices())) == 2
+    assert events(node.worklist)[-1] == "slice.conflict"
+
+
+@pytest.mark.parametrize(
+    ("other", "code"),
+    [
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.4"}, "SOP_CLASS_MISMATCH"),
+        ({"sop_instance_uid": "1.2.3"}, "SOP_INSTANCE_MISMATCH"),
+        ({"encoded": b"garbage"}, None),
+        ({"encoded": b""}, None),
+    ],
+)
+def test_what_is_not_what_it_says_leaves_nothing_behind(node, slice_files, other, code):
+    with pytest.raises(BadObject) as caught:
+        receive_slice(node, as_received(slice_files[0], **other))
+    assert code in (None, caught.value.code)
+    assert rows(node.worklist, schema.instances) == []
+    assert list(node.spool.slices()) == []
+
+
+def test_below_the_watermark_nothing_is_taken(make_node, slice_files):
+    node = make_node(receive={"low_disk_bytes": 1 << 62})
+    with pytest.raises(DiskFull, match=r"receive\.low_disk_bytes"):
+        receive_slice(node, as_received(slice_files[0]))
+    assert list(node.spool.slices()) == []
+
+
+def test_without_its_row_a_slice_is_not_acknowledged_and_the_next_attempt_is(node, slice_files, monkeypatch):
+    def locked(*_, **__):
+        raise TransientError("The worklist cannot be written now.", "WORKLIST")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ichnode.steps.receive.record_receipt", locked)
+        with pytest.raises(TransientError):
+            receive_slice(node, as_received(slice_files[0]))
+    assert rows(node.worklist, schema.instances) == []
+    assert receive_slice(node, as_received(slice_files[0])) == 0
+    assert len(rows(node.worklist, schema.instances)) == 1
+
+
+def test_what_was_received_is_what_recovery_knows(node, slice_files):
+    for file in slice_files[:4]:
+        receive_slice(node, as_received(file))
+    with node.worklist.read() as tx:
+        assert receipts.known_files(tx) == {name for name, _ in node.spool.slices()}

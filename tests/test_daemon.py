@@ -1,0 +1,74 @@
+"""The running program at its edges: a port or folder that is taken, a stop, a worker that outlives its node."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from ichnode.worklist import schema
+from tests.made import rows
+from tests.peers import answers_echo, wait_until
+from tests.running import RunningNode, running
+
+
+@pytest.fixture
+def node(tmp_path, tiny_bundle):
+    return RunningNode(tmp_path, engine={"bundle": str(tiny_bundle.folder), "threads": 1})
+
+
+def serve(*options, **environ):
+    return subprocess.run(
+        [sys.executable, "-m", "ichnode", "serve", *map(str, options)], capture_output=True, text=True, timeout=60,
+        check=False, env={**os.environ, **environ},
+    )  # fmt: skip
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = serve("--data", tmp_path, "--port", port)
+    assert done.returncode == 2
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_another_node_uses(node):
+    with running(node):
+        done = serve("--data", node.data, "--port", 0)
+        assert done.returncode == 2
+        assert done.stderr.endswith(
+            f"Another node uses {node.data}. Stop it first, or set node.data to another folder.\n"
+        )
+        assert answers_echo(node.port, node.aet), "which goes on"
+
+
+def test_an_orderly_stop_and_the_next_start(node):
+    with running(node):
+        children = psutil.Process(node.pid).children(recursive=True)
+        psutil.Process(node.pid).send_signal(signal.SIGINT)
+        assert node.stop() == 0
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert alive == []
+        (boot,) = rows(node.worklist, schema.boots)
+        assert boot["ended_at"] is not None
+        assert "node.stopped" in node.log
+        assert "Traceback" not in node.log
+        node.start()
+        assert node.stop() == 0
+    assert len(rows(node.worklist, schema.boots)) == 2
+    assert (node.data.stat().st_mode & 0o777) == 0o700
+
+
+def test_the_worker_of_a_killed_node_ends_by_itself(node):
+    with running(node):
+        (worker,) = wait_until(psutil.Process(node.pid).children)
+        node.kill()
+        wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 20)

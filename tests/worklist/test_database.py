@@ -1,0 +1,165 @@
+"""The file itself: migrations, durability, times, and what a person is told when it cannot be used."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, inspect, select, text
+from sqlalchemy.exc import StatementError
+
+from ichnode.errors import IchnodeError, PermanentError, TransientError
+from ichnode.worklist import database, schema
+from ichnode.worklist.database import Worklist, note
+from tests.made import NOON, rows
+
+
+def test_migrations_from_an_empty_file_give_the_tables_of_the_code(worklist):
+    with worklist.read() as tx:
+        context = MigrationContext.configure(tx, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, schema.metadata) == []
+        assert set(inspect(tx).get_table_names()) == {*schema.metadata.tables, "alembic_version"}
+
+
+def test_migrating_again_changes_nothing(worklist):
+    with worklist.write() as tx:
+        note(tx, NOON, "something", None, None)
+    worklist.migrate()
+    assert len(rows(worklist, schema.journal)) == 1
+
+
+def test_several_nodes_may_migrate_at_once(tmp_path):
+    url = f"sqlite:///{tmp_path / 'w.sqlite'}"
+    failed = []
+
+    def migrate():
+        one = Worklist(url)
+        try:
+            one.migrate()
+        except IchnodeError as error:
+            failed.append(error)
+        finally:
+            one.dispose()
+
+    threads = [threading.Thread(target=migrate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+
+
+def test_a_worklist_of_a_newer_version_is_refused(worklist):
+    with worklist.write() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(PermanentError, match="another version of ichnode") as caught:
+        worklist.migrate()
+    assert caught.value.code == "SCHEMA"
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    file = tmp_path / "worklist.sqlite"
+    file.write_bytes(b"not a database, but long enough to be looked at\n" * 100)
+    one = Worklist(f"sqlite:///{file}")
+    with pytest.raises(PermanentError, match=r"cannot be opened.*node\.data"):
+        one.migrate()
+    one.dispose()
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    one = Worklist(f"sqlite:///{tmp_path / 'absent' / 'worklist.sqlite'}")
+    with pytest.raises(PermanentError, match="cannot be opened"):
+        one.migrate()
+    one.dispose()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "oracle9://x/y", "sqlite:://", "mysql://localhost/driver-not-installed"])
+def test_a_url_that_is_none_is_refused(url):
+    with pytest.raises(PermanentError, match=r"database\.url"):
+        Worklist(url)
+
+
+@pytest.mark.parametrize("name", ["with space", "50%20", "ümlaut", "a+b", "what?"])
+def test_any_folder_name_will_do(tmp_path, name):
+    from ichnode.config import load
+
+    (tmp_path / name).mkdir()
+    one = Worklist(load(overrides={"node.data": str(tmp_path / name)}, environ={}).database_url)
+    one.migrate()
+    one.dispose()
+    assert (tmp_path / name / "worklist.sqlite").exists()
+
+
+def test_a_commit_survives_a_power_cut(worklist):
+    with worklist.read() as tx:
+        assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_an_exception_rolls_everything_back(worklist):
+    with pytest.raises(RuntimeError), worklist.write() as tx:
+        note(tx, NOON, "never", None, None)
+        raise RuntimeError
+    assert rows(worklist, schema.journal) == []
+
+
+def test_a_reader_sees_one_moment_and_locks_nobody_out(worklist):
+    with worklist.read() as reading:
+        count = select(schema.journal.c.id)
+        assert reading.execute(count).all() == []
+        with worklist.write() as tx:
+            note(tx, NOON, "meanwhile", None, None)
+        assert reading.execute(count).all() == []
+    assert len(rows(worklist, schema.journal)) == 1
+
+
+def test_a_reader_cannot_write_by_mistake_in_front_of_a_writer(worklist):
+    with worklist.read() as reading:
+        reading.execute(select(schema.journal.c.id)).all()
+        with worklist.write() as tx:
+            note(tx, NOON, "first", None, None)
+        with pytest.raises(Exception, match="locked"):
+            reading.execute(insert(schema.journal).values(at=NOON, event="second", detail={}))
+
+
+def test_a_database_locked_by_another_program_is_a_passing_trouble(worklist, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    patient = Worklist(worklist.url)
+    other = sqlite3.connect(worklist.url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(TransientError, match="cannot be written now"), patient.write():
+            pass
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    with patient.write() as tx:
+        note(tx, NOON, "later", None, None)
+    patient.dispose()
+
+
+def test_times_are_utc_text_that_sorts(worklist):
+    at = datetime(2026, 3, 1, 13, 0, 0, 5, timezone(timedelta(hours=1)))
+    with worklist.write() as tx:
+        note(tx, at, "x", None, None)
+        assert tx.exec_driver_sql("SELECT at FROM journal").scalar() == "2026-03-01T12:00:00.000005Z"
+    (row,) = rows(worklist, schema.journal)
+    assert row["at"] == at
+    assert row["at"].tzinfo == UTC
+
+
+def test_a_time_without_a_zone_is_refused(worklist):
+    with pytest.raises(StatementError, match="naive"), worklist.write() as tx:
+        note(tx, datetime(2026, 3, 1), "x", None, None)
+
+
+def test_every_time_column_is_utc():
+    for table in schema.metadata.tables.values():
+        for column in table.columns:
+            if column.name in ("at", "open_until", "not_before", "retry_since") or column.name.endswith("_at"):
+                assert isinstance(column.type, schema.UtcTime), f"{table.name}.{column.name}"
