@@ -1,0 +1,31 @@
+"""The slices of a read series in the order of its scores, and the heat maps that explain them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesImages:
+    """What pictures are made from.
+
+    Attributes
+    ----------
+    volume : (slices, rows, columns) array of int16
+        Hounsfield units, in the order of `Outcome.order`.
+    spacing_mm : (float, float)
+        Between rows and between columns, as PixelSpacing (0028,0030).
+    heat : mapping of slice index to (rows, columns) array of float32
+        Class activation, 0..1, where 1 is the highest of the series. Empty where nothing was found.
+    heat_class : mapping of slice index to class name
+        Which class the map of that slice explains.
+    """
+
+    volume: NDArray[np.int16]
+    spacing_mm: tuple[float, float]
+    heat: Mapping[int, NDArray[np.float32]]
+    heat_class: Mapping[int, str]
