@@ -16,6 +16,7 @@ Aet = Annotated[
     Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5B\x5D-\x7E]([\x20-\x5B\x5D-\x7E]*[\x21-\x5B\x5D-\x7E])?$"),
 ]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Format = Literal["sr", "text-sr", "sc", "sc-frames", "kos", "pm", "gsps"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -136,6 +137,16 @@ class DestinationSection(Section):
     aet: Aet = Field(description="Its AE title.")
     host: str = Field(description="Its address.")
     port: Port = Field(104, description="Its port.")
+    formats: tuple[Format, ...] = Field(
+        ("sr",),
+        min_length=1,
+        description="What it gets: sr (for machines), text-sr (to read), sc (picture), sc-frames (every slice with its "
+        "heat map), kos (key images), pm (heat map as parametric map), gsps (marks on the key images).",
+    )
+    sr_class: Literal["comprehensive", "comprehensive-3d", "enhanced"] = Field(
+        "comprehensive",
+        description="SOP Class of the sr that it likes best; where it does not take that, another is used.",
+    )
 
 
 class DeliverySection(Section):

@@ -156,11 +156,11 @@ def report_row(job: Job, edition: int) -> results.ReportRow:
 def finish(worklist, clock: Clock, job: Job, outcome: Outcome, destinations: Sequence[str] = ("pacs",)) -> bool:
     """End a job as `ichnode.steps.report.file_outcome` does, without a file."""
     with worklist.write() as tx:
-        edition, _ = results.predecessor(tx, clock(), job)
+        edition, _ = results.predecessors(tx, clock(), job)
     with worklist.write() as tx:
         return results.finish(
             tx, clock(), job, outcome, ("model", "digest"), {"inference": 1.0}, [report_row(job, edition)],
-            list(destinations),
+            {"sr": list(destinations)},
         )  # fmt: skip
 
 

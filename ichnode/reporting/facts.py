@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydicom.dataset import Dataset
+
+from ichnode.core.findings import CLASSES, Outcome, Verdict, verdict_of
+from ichnode.core.images import SeriesImages
+
 
 @dataclass(frozen=True, slots=True)
 class ReportReference:
@@ -93,3 +98,54 @@ class ReportIdentity:
     def __post_init__(self) -> None:
         if self.content_at.utcoffset() is None:
             raise ValueError("content_at needs a time zone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """All that the objects of one result are made from; every format says the same answer.
+
+    Attributes
+    ----------
+    header : Dataset
+        Any image of the analysed series, without pixels. Never changed. May lack every type 2 attribute.
+    evidence : tuple of (SOP Class UID, SOP Instance UID)
+        Every instance of the series, in any order; at least one.
+    outcome : Outcome
+    model : ModelFacts or None
+        None only where nothing was analysed.
+    device : DeviceFacts
+    images : SeriesImages or None
+        The slices and heat maps; None where the pixels were not read.
+
+    Raises
+    ------
+    ValueError
+        The outcome contradicts itself: a verdict that is not its findings', findings without a model; or there is no
+        evidence.
+    """
+
+    header: Dataset
+    evidence: tuple[tuple[str, str], ...]
+    outcome: Outcome
+    model: ModelFacts | None
+    device: DeviceFacts
+    images: SeriesImages | None = None
+
+    def __post_init__(self) -> None:
+        if not self.evidence:
+            raise ValueError("a report needs the instances that it is about")
+        outcome = self.outcome
+        if outcome.verdict is Verdict.NOT_ANALYSED:
+            if outcome.findings or outcome.reason is None:
+                raise ValueError("a series that was not analysed has a reason and no findings")
+        elif tuple(f.name for f in outcome.findings) != CLASSES:
+            raise ValueError("an analysed series has one finding for each class")
+        elif outcome.verdict is not verdict_of(outcome.findings):
+            raise ValueError("the verdict is not that of the findings")
+        elif self.model is None:
+            raise ValueError("an outcome with findings needs the model that made them")
+
+    @property
+    def sop_classes(self) -> dict[str, str]:
+        """SOP Class UID of each SOP Instance UID of the evidence, sorted so that the order it came in is no matter."""
+        return {instance: sop_class for sop_class, instance in sorted(self.evidence)}

@@ -1,9 +1,9 @@
-"""All of the report but its content tree: patient, study, series, equipment, document and evidence (PS3.3 A.35.3)."""
+"""What every object of a result has in common: patient, study, series and equipment (PS3.3 C.7.1 to C.7.5)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from datetime import datetime, timedelta, timezone
 
@@ -12,16 +12,12 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
-from pydicom.uid import ComprehensiveSRStorage
 
-from ichnode.core.findings import Outcome
 from ichnode.core.identity import derived_uid
 from ichnode.errors import BadObject
 from ichnode.reporting import codes
-from ichnode.reporting.facts import DeviceFacts, ModelFacts, ReportIdentity, ReportReference
+from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts, ReportIdentity
 from ichnode.reporting.sentences import ascii_only
-
-SERIES_DESCRIPTION = "ICH AI result (investigational)"
 
 _TYPE_2 = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
@@ -32,93 +28,50 @@ _TYPE_3 = (
     "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence", "QualityControlSubject",
     "IssuerOfAccessionNumberSequence", "StudyDescription", "AdmissionID", "IssuerOfAdmissionIDSequence",
 )  # fmt: skip
-_REQUEST = (
-    "AccessionNumber", "PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest",
-    "RequestedProcedureID", "RequestedProcedureDescription",
-)  # fmt: skip
 _SCANNER = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")
 _OFFSET = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)")
 
 
-def report_header(
-    header: Dataset, outcome: Outcome, *, model: ModelFacts | None, device: DeviceFacts, identity: ReportIdentity
-) -> Dataset:
-    """Return the report without its tree and evidence; patient and study as the CT has them, empty where it has none.
+def result_header(answer: Answer, identity: ReportIdentity, modality: str, description: str) -> Dataset:
+    """Return an object without its own modules; patient and study as the CT has them, empty where it has none.
 
     Raises
     ------
     BadObject
-        The header has no Study Instance UID.
+        The header has no Study or Series Instance UID.
     """
-    report = Dataset()
+    header, device, model = answer.header, answer.device, answer.model
+    made = Dataset()
     if not header.get("StudyInstanceUID"):
         raise BadObject("The series cannot be reported on: its images have no Study Instance UID.")
-    report.StudyInstanceUID = str(header.StudyInstanceUID)
-    _copy(header, report, type_2=_TYPE_2, type_3=_TYPE_3)
-    _say_how_deidentified(report)
+    if not header.get("SeriesInstanceUID"):
+        raise BadObject("The series cannot be reported on: its images have no Series Instance UID.")
+    made.StudyInstanceUID = str(header.StudyInstanceUID)
+    copy_attributes(header, made, type_2=_TYPE_2, type_3=_TYPE_3)
+    _say_how_deidentified(made)
 
     local = _in_time_zone_of(header, identity.content_at)
-    report.TimezoneOffsetFromUTC = local.strftime("%z")[:5]
-    report.ContentDate = report.SeriesDate = local.strftime("%Y%m%d")
-    report.ContentTime = report.SeriesTime = local.strftime("%H%M%S.%f")
-    report.Modality = "SR"
-    report.SeriesInstanceUID = identity.series_instance_uid
-    report.SeriesNumber = identity.series_number
-    report.SeriesDescription = SERIES_DESCRIPTION
-    report.ReferencedPerformedProcedureStepSequence = []
+    made.TimezoneOffsetFromUTC = local.strftime("%z")[:5]
+    made.ContentDate = made.SeriesDate = local.strftime("%Y%m%d")
+    made.ContentTime = made.SeriesTime = local.strftime("%H%M%S.%f")
+    made.Modality = modality
+    made.SeriesInstanceUID = identity.series_instance_uid
+    made.SeriesNumber = identity.series_number
+    made.SeriesDescription = description
 
-    report.update(_equipment(device))
-    report.StationName = ascii_only(device.station_aet)[:16]
+    made.update(_equipment(device))
+    made.StationName = ascii_only(device.station_aet)[:16]
     if model is not None:  # other weights are another device
-        report.DeviceUID = derived_uid("device", model.digest)
-    report.ContributingEquipmentSequence = _contributors(header, model, device, identity)
-
-    report.SOPClassUID = ComprehensiveSRStorage
-    report.SOPInstanceUID = identity.sop_instance_uid
-    report.InstanceNumber = identity.instance_number
-    report.ContentQualification = "RESEARCH"
-    # FINAL: this node expects to send no later version. It says nothing of a physician: that is VerificationFlag.
-    report.CompletionFlag = "PARTIAL" if outcome.preliminary else "COMPLETE"
-    report.PreliminaryFlag = "PRELIMINARY" if outcome.preliminary else "FINAL"
-    if outcome.missing is not None:
-        report.CompletionFlagDescription = ascii_only(f"Missing: {outcome.missing}")[:64]
-    report.VerificationFlag = "UNVERIFIED"
-    report.PerformedProcedureCodeSequence = []
-    requests = [_request(item, report.StudyInstanceUID) for item in header.get("RequestAttributesSequence") or ()]
-    if requests:
-        report.ReferencedRequestSequence = requests
-    return report
+        made.DeviceUID = derived_uid("device", model.digest)
+    made.ContributingEquipmentSequence = _contributors(header, model, device, identity)
+    made.SOPInstanceUID = identity.sop_instance_uid
+    made.InstanceNumber = identity.instance_number
+    return made
 
 
-def evidence_item(study: str, series: str, sop_classes: Mapping[str, str]) -> Dataset:
-    """Return an item of an evidence or predecessor sequence (PS3.3 10.3, Hierarchical SOP Instance Reference macro).
-
-    Parameters
-    ----------
-    study, series : str
-        Instance UIDs.
-    sop_classes : mapping of SOP Instance UID to SOP Class UID
-    """
-    item, of_series = Dataset(), Dataset()
-    of_series.SeriesInstanceUID = series
-    of_series.ReferencedSOPSequence = []
-    for instance, sop_class in sop_classes.items():
-        reference = Dataset()
-        reference.ReferencedSOPClassUID = sop_class
-        reference.ReferencedSOPInstanceUID = instance
-        of_series.ReferencedSOPSequence.append(reference)
-    item.StudyInstanceUID = study
-    item.ReferencedSeriesSequence = [of_series]
-    return item
-
-
-def predecessor_item(reference: ReportReference) -> Dataset:
-    """Return the item of the Predecessor Documents Sequence (0040,A360) for the report that this one replaces."""
-    instances = {reference.sop_instance_uid: reference.sop_class_uid}
-    return evidence_item(reference.study_instance_uid, reference.series_instance_uid, instances)
-
-
-def _copy(source: Dataset, target: Dataset, *, type_2: Sequence[str] = (), type_3: Sequence[str] = ()) -> None:
+def copy_attributes(
+    source: Dataset, target: Dataset, *, type_2: Sequence[str] = (), type_3: Sequence[str] = ()
+) -> None:
     """Copy attributes; a missing one of type 2 becomes empty, an empty one of type 3 is left out.
 
     What has not been decoded is copied as the bytes that it is, so that a name survives whatever is said, or not said,
@@ -171,11 +124,11 @@ def _contributors(
     contributors = []
     if header.get("Manufacturer"):  # type 1 within the item
         scanner = Dataset()
-        _copy(header, scanner, type_3=_SCANNER)
-        scanner.PurposeOfReferenceCodeSequence = [_code_item(codes.ACQUISITION_EQUIPMENT)]
+        copy_attributes(header, scanner, type_3=_SCANNER)
+        scanner.PurposeOfReferenceCodeSequence = [code_item(codes.ACQUISITION_EQUIPMENT)]
         contributors.append(scanner)
     node = _equipment(device)
-    node.PurposeOfReferenceCodeSequence = [_code_item(codes.PROCESSING_EQUIPMENT)]
+    node.PurposeOfReferenceCodeSequence = [code_item(codes.PROCESSING_EQUIPMENT)]
     node.ContributionDateTime = identity.content_at.strftime("%Y%m%d%H%M%S.%f%z")[:26]
     node.ContributionDescription = f"Report, revision {identity.revision}"
     if model is not None:
@@ -185,21 +138,8 @@ def _contributors(
     return [*contributors, node]
 
 
-def _request(attributes: Dataset, study: str) -> Dataset:
-    """Turn an item of Request Attributes (0040,0275) into one of Referenced Request (0040,A370)."""
-    request = Dataset()
-    request.StudyInstanceUID = attributes.get("StudyInstanceUID") or study
-    _copy(attributes, request, type_2=_REQUEST)
-    request.ReferencedStudySequence = []
-    request.RequestedProcedureCodeSequence = [
-        deepcopy(code)
-        for code in attributes.get("RequestedProcedureCodeSequence") or ()
-        if code.get("CodeValue") and code.get("CodingSchemeDesignator") and code.get("CodeMeaning")
-    ]
-    return request
-
-
-def _code_item(code: Code) -> Dataset:
+def code_item(code: Code) -> Dataset:
+    """Return the item of a code sequence (PS3.3 8.8)."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code[:3]
     return item

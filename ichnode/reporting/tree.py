@@ -25,53 +25,37 @@ from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageSt
 from ichnode.core.findings import CLASSES, Finding, Outcome
 from ichnode.core.identity import derived_uid
 from ichnode.reporting import codes
-from ichnode.reporting.facts import DeviceFacts, ModelFacts
+from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts
 from ichnode.reporting.sentences import ascii_only, remarks, verdict_sentence
 
 CONTAINS, CONCEPT_MOD, OBS_CONTEXT = "CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT"
 _MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
 
-def report_tree(
-    outcome: Outcome,
-    *,
-    sop_classes: Mapping[str, str],
-    series_instance_uid: str,
-    model: ModelFacts | None,
-    device: DeviceFacts,
-) -> ContainerContentItem:
+def report_tree(answer: Answer) -> ContainerContentItem:
     """Return the root container of the report.
 
-    Parameters
-    ----------
-    outcome : Outcome
-    sop_classes : mapping of SOP Instance UID to SOP Class UID
-        The evidence.
-    series_instance_uid : str
-        Of the analysed series; a finding's tracking UID is derived from it and so outlives a revision.
-    model : ModelFacts or None
-    device : DeviceFacts
+    A finding's tracking UID is derived from the analysed series, and so outlives a revision.
 
     Raises
     ------
     ValueError
-        Findings without a model, a score that is not within 0..1, or a key slice that is not among the evidence.
+        A score that is not within 0..1, or a key slice that is not among the evidence.
     """
+    outcome = answer.outcome
     items = [
         CodeContentItem(codes.LANGUAGE, codes.ENGLISH, CONCEPT_MOD),
-        *_observer(device),
+        *observer(answer.device),
         CodeContentItem(codes.PROCEDURE_REPORTED, codes.CT_UNSPECIFIED, CONCEPT_MOD),
     ]
-    if outcome.findings:
-        if model is None:
-            raise ValueError("an outcome with findings needs the model that made them")
-        groups = _measurement_groups(outcome, sop_classes, series_instance_uid)
-        items.append(_container(codes.IMAGING_MEASUREMENTS, [*_algorithm(model), *groups]))
-    items.append(_container(codes.QUALITATIVE_EVALUATIONS, _evaluations(outcome)))
-    return _container(codes.IMAGING_MEASUREMENT_REPORT, items, relationship=None, template="1500")
+    if answer.model is not None:
+        groups = _measurement_groups(outcome, answer.sop_classes, str(answer.header.SeriesInstanceUID))
+        items.append(container(codes.IMAGING_MEASUREMENTS, [*_algorithm(answer.model), *groups]))
+    items.append(container(codes.QUALITATIVE_EVALUATIONS, _evaluations(outcome)))
+    return container(codes.IMAGING_MEASUREMENT_REPORT, items, relationship=None, template="1500")
 
 
-def _observer(device: DeviceFacts) -> Iterator[ContentItem]:
+def observer(device: DeviceFacts) -> Iterator[ContentItem]:
     """TID 1002 with TID 1004: a device speaks, not a person."""
     yield CodeContentItem(codes.OBSERVER_TYPE, codes.DEVICE, OBS_CONTEXT)
     yield UIDRefContentItem(codes.DEVICE_UID, device.observer_uid, OBS_CONTEXT)
@@ -101,7 +85,7 @@ def _algorithm(model: ModelFacts) -> Iterator[ContentItem]:
 def _measurement_groups(outcome: Outcome, sop_classes: Mapping[str, str], series: str) -> Iterator[ContentItem]:
     """TID 1501: one group a class for the series, then one for each key slice of a class, with that slice's score."""
     for finding in outcome.findings:
-        images = [_image(outcome, index, sop_classes) for index in finding.key_slices]
+        images = [image_reference(outcome, index, sop_classes) for index in finding.key_slices]
         tracking = (f"ICH {finding.name}", derived_uid("tracking", series, finding.name))
         yield _group(finding, finding.score, tracking, images)
     for finding in outcome.findings:
@@ -110,7 +94,7 @@ def _measurement_groups(outcome: Outcome, sop_classes: Mapping[str, str], series
             score = outcome.scores[index][CLASSES.index(finding.name)]
             uid = derived_uid("tracking", series, finding.name, instance, str(frame))
             tracking = (f"ICH {finding.name}, image {index + 1} of {len(outcome.order)}", uid)
-            yield _group(finding, score, tracking, [_image(outcome, index, sop_classes)])
+            yield _group(finding, score, tracking, [image_reference(outcome, index, sop_classes)])
 
 
 def _group(
@@ -119,7 +103,7 @@ def _group(
     if not (math.isfinite(score) and 0 <= score <= 1):
         raise ValueError(f"the score of {finding.name} is {score}, not a number from 0 to 1")
     present = codes.PRESENT if score >= finding.threshold else codes.ABSENT
-    return _container(
+    return container(
         codes.MEASUREMENT_GROUP,
         [
             TextContentItem(codes.TRACKING_IDENTIFIER, tracking[0], OBS_CONTEXT),
@@ -134,7 +118,16 @@ def _group(
     )
 
 
-def _image(outcome: Outcome, index: int, sop_classes: Mapping[str, str]) -> ImageContentItem:
+def image_reference(
+    outcome: Outcome, index: int, sop_classes: Mapping[str, str], name: Code = codes.SOURCE_OF_MEASUREMENT
+) -> ImageContentItem:
+    """Return the IMAGE item of a slice, by its place in the order; with its frame where the image has many.
+
+    Raises
+    ------
+    ValueError
+        The slice has no place in the order, or is not among the evidence.
+    """
     if index >= len(outcome.order):
         raise ValueError(f"key slice {index} has no place in the order of {len(outcome.order)} slices")
     instance, frame = outcome.order[index]
@@ -142,7 +135,7 @@ def _image(outcome: Outcome, index: int, sop_classes: Mapping[str, str]) -> Imag
         raise ValueError(f"key slice {index} is not among the evidence")
     sop_class = sop_classes[instance]
     frames = [frame] if sop_class in _MULTI_FRAME else None
-    return ImageContentItem(codes.SOURCE_OF_MEASUREMENT, sop_class, instance, frames, relationship_type=CONTAINS)
+    return ImageContentItem(name, sop_class, instance, frames, relationship_type=CONTAINS)
 
 
 def _evaluations(outcome: Outcome) -> Iterator[ContentItem]:
@@ -155,9 +148,10 @@ def _evaluations(outcome: Outcome) -> Iterator[ContentItem]:
         yield TextContentItem(codes.COMMENT, sentence, CONTAINS)
 
 
-def _container(
+def container(
     name: Code, items: Iterable[ContentItem], relationship: str | None = CONTAINS, template: str | None = None
 ) -> ContainerContentItem:
-    container = ContainerContentItem(name, False, template, relationship)
-    container.ContentSequence = ContentSequence(list(items))
-    return container
+    """Return a SEPARATE container of `items`."""
+    made = ContainerContentItem(name, False, template, relationship)
+    made.ContentSequence = ContentSequence(list(items))
+    return made

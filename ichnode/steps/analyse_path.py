@@ -16,12 +16,12 @@ from ichnode.dicom.dataset import header_dataset
 from ichnode.errors import BadObject
 from ichnode.inference.bundle import default_bundle_path
 from ichnode.inference.engine import Engine
-from ichnode.reporting.facts import DeviceFacts, ModelFacts, ReportIdentity
-from ichnode.reporting.sr import build_sr
+from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts, ReportIdentity
+from ichnode.reporting.formats import FORMATS
 from ichnode.steps.explain import ExplainedSeries, explain
 from ichnode.steps.interpret import interpret
 from ichnode.steps.node import utc_now
-from ichnode.steps.report import SERIES_NUMBER, model_facts
+from ichnode.steps.report import model_facts
 from ichnode.storage.atomic import write_durable
 
 
@@ -77,20 +77,22 @@ def _write_report(
 ) -> Path:
     content_at = utc_now()
     parts = (series.study.series_instance_uid, "command line", content_at.isoformat())
-    content = build_sr(
-        header_dataset(series.files[0]),
-        list(dict.fromkeys((s.sop_class_uid, s.sop_instance_uid) for s in series.look.slices)),
-        outcome,
+    answer = Answer(
+        header=header_dataset(series.files[0]),
+        evidence=tuple(dict.fromkeys((s.sop_class_uid, s.sop_instance_uid) for s in series.look.slices)),
+        outcome=outcome,
         model=model,
         device=DeviceFacts(
             observer_uid=derived_uid("device", "command line"), name=settings.node.aet, model="ichnode",
             serial="command line", software_version=__version__, station_aet=settings.node.aet,
         ),
-        identity=ReportIdentity(
-            derived_uid("sr", *parts), derived_uid("sr-series", *parts), SERIES_NUMBER, 1, content_at, 1
-        ),
-        predecessor=None,
     )  # fmt: skip
+    form = FORMATS["sr"]
+    identity = ReportIdentity(
+        derived_uid("sr", *parts), derived_uid("sr-series", *parts), form.series_number, 1, content_at, 1
+    )
+    content = form.build(answer, identity, [])
+    assert content is not None
     out.mkdir(parents=True, exist_ok=True)
     file = out / f"sr-{digest_of(series.study.series_instance_uid.encode())[:12]}.dcm"
     write_durable(file, content)

@@ -44,6 +44,15 @@ class Node:
         return [d.name for d in self.settings.destinations]
 
     @property
+    def wanted_formats(self) -> dict[str, list[str]]:
+        """Names of the destinations that want each format, in the order in which formats are listed."""
+        wanted: dict[str, list[str]] = {}
+        for destination in self.settings.destinations:
+            for name in destination.formats:
+                wanted.setdefault(name, []).append(destination.name)
+        return wanted
+
+    @property
     def completeness(self) -> CompletenessPolicy:
         """Times of the completeness rules."""
         c = self.settings.completeness

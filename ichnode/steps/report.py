@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 import uuid
+from datetime import datetime
 from pathlib import Path
 
 from ichnode import __version__
 from ichnode.core.findings import Outcome, Verdict
 from ichnode.core.identity import derived_uid, digest_of
+from ichnode.core.images import SeriesImages
 from ichnode.core.reasons import because
 from ichnode.dicom.dataset import header_dataset
 from ichnode.errors import IchnodeError, TransientError
 from ichnode.inference.bundle import Bundle
 from ichnode.log import get_logger
-from ichnode.reporting.facts import DeviceFacts, ModelFacts, ReportIdentity, ReportReference
-from ichnode.reporting.sr import build_sr
+from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts, ReportIdentity, ReportReference
+from ichnode.reporting.formats import FORMATS, Format
 from ichnode.steps.node import Node
 from ichnode.steps.recover import free_leases
 from ichnode.storage.atomic import write_durable
@@ -23,8 +25,6 @@ from ichnode.worklist import jobs, results
 from ichnode.worklist.jobs import Job
 from ichnode.worklist.results import ReportRow
 
-SERIES_NUMBER = 9101
-COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.33"
 log = get_logger(__name__)
 
 
@@ -67,8 +67,16 @@ def put_back(node: Node, job: Job, error: TransientError) -> None:
     log.warning("job.again", series=job.series_id, code=error.code, remedy=error.sentence)
 
 
-def file_outcome(node: Node, job: Job, outcome: Outcome, bundle: Bundle | None, seconds: dict[str, float]) -> bool:
-    """Build the report, put it into the spool, and commit result, job's end and deliveries together.
+def file_outcome(
+    node: Node, job: Job, outcome: Outcome, bundle: Bundle | None, seconds: dict[str, float],
+    images: SeriesImages | None = None,
+) -> bool:  # fmt: skip
+    """Make the answer in every format that a destination wants, and commit result, job's end and deliveries together.
+
+    Parameters
+    ----------
+    images : SeriesImages or None
+        For the formats that show something; None where the pixels were not read.
 
     Returns
     -------
@@ -77,35 +85,49 @@ def file_outcome(node: Node, job: Job, outcome: Outcome, bundle: Bundle | None, 
     """
     begun = time.perf_counter()
     with node.worklist.write() as tx:
-        edition, older = results.predecessor(tx, node.now(), job)
+        edition, older = results.predecessors(tx, node.now(), job)
     model = model_facts(bundle) if bundle and outcome.verdict is not Verdict.NOT_ANALYSED else None
-    parts = (job.study_instance_uid, job.series_instance_uid, str(job.revision), str(edition), _maker(model, outcome))
-    sop_instance_uid, series_instance_uid = derived_uid("sr", *parts), derived_uid("sr-series", *parts)
-    content = build_sr(
-        header_dataset(node.spool.path(job.filed[0].file)),
-        list(dict.fromkeys((f.slice.sop_class_uid, f.slice.sop_instance_uid) for f in job.filed)),
-        outcome,
+    answer = Answer(
+        header=header_dataset(node.spool.path(job.filed[0].file)),
+        evidence=tuple(dict.fromkeys((f.slice.sop_class_uid, f.slice.sop_instance_uid) for f in job.filed)),
+        outcome=outcome,
         model=model,
         device=device_facts(node),
-        identity=ReportIdentity(
-            sop_instance_uid, series_instance_uid, SERIES_NUMBER, 1, job.closed_at.astimezone(), job.revision
-        ),
-        predecessor=None if older is None else _reference(older),
+        images=images,
     )
-    file = node.spool.put_report(content, digest_of(content))
-    row = ReportRow(
-        "sr", job.study_instance_uid, series_instance_uid, COMPREHENSIVE_SR, sop_instance_uid, file, len(content)
-    )
+    parts = (job.study_instance_uid, job.series_instance_uid, str(job.revision), str(edition), _maker(model, outcome))
+    moment = job.closed_at.astimezone()
+    wanted = {"sr": [], **node.wanted_formats}
+    rows = [row for name in wanted if (row := _made(node, FORMATS[name], answer, parts, moment, job, older))]
     seconds = {**seconds, "report": time.perf_counter() - begun}
     with node.worklist.write() as tx:
         made_by = (model.name, model.digest) if model else None
-        done = results.finish(tx, node.now(), job, outcome, made_by, seconds, [row], node.destinations)
+        done = results.finish(tx, node.now(), job, outcome, made_by, seconds, rows, wanted)
     log.info(
         "result.made" if done else "result.discarded", series=job.series_id, revision=job.revision,
         verdict=str(outcome.verdict), reason=outcome.reason.code if outcome.reason else None,
         seconds={k: round(v, 3) for k, v in seconds.items()},
     )  # fmt: skip
     return done
+
+
+def _made(
+    node: Node, form: Format, answer: Answer, parts: tuple[str, ...], moment: datetime, job: Job, older: list[ReportRow]
+) -> ReportRow | None:
+    """Put the answer in one format into the spool; None where it has nothing to say in it."""
+    identity = ReportIdentity(
+        derived_uid(form.name, *parts), derived_uid(f"{form.name}-series", *parts), form.series_number, 1, moment,
+        job.revision,
+    )  # fmt: skip
+    replaced = [_reference(row) for row in older if row.kind == form.name]
+    content = form.build(answer, identity, replaced)
+    if content is None:
+        return None
+    file = node.spool.put_report(content, digest_of(content))
+    return ReportRow(
+        form.name, job.study_instance_uid, identity.series_instance_uid, form.sop_classes[0],
+        identity.sop_instance_uid, file, len(content),
+    )  # fmt: skip
 
 
 def model_facts(bundle: Bundle) -> ModelFacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -31,12 +32,13 @@ class ReportRow:
     size: int
 
 
-def predecessor(tx: Connection, now: datetime, job: Job) -> tuple[int, ReportRow | None]:
-    """Return the edition of the result that is being made, and the report that it supersedes.
+def predecessors(tx: Connection, now: datetime, job: Job) -> tuple[int, list[ReportRow]]:
+    """Return the edition of the result that is being made, and the reports that it supersedes.
 
     The edition is 1 for the first result of a series; the same as long as no result was committed, so that an attempt
-    that was cut short makes the very same object again. Older reports that no destination has been offered yet are
-    withdrawn first: nobody needs to hear of them.
+    that was cut short makes the very same objects again. Older reports that no destination has been offered yet are
+    withdrawn first: nobody needs to hear of them. What is superseded is, of each kind, what was last offered to a
+    destination, or made with none to offer it to.
     """
     edition = 1 + (tx.scalar(select(func.count()).where(_R.c.series_id == job.series_id)) or 0)
     older = select(_P.c.id).join(_R).where(_R.c.series_id == job.series_id)
@@ -51,22 +53,24 @@ def predecessor(tx: Connection, now: datetime, job: Job) -> tuple[int, ReportRow
         select(func.count()).where(_D.c.report_id == _P.c.id, _D.c.state != DeliveryState.WITHDRAWN).scalar_subquery()
     )
     planned = select(func.count()).where(_D.c.report_id == _P.c.id).scalar_subquery()
-    row = tx.execute(
+    rows = tx.execute(
         select(
-            _P.c.kind, _P.c.study_instance_uid, _P.c.series_instance_uid, _P.c.sop_class_uid, _P.c.sop_instance_uid,
-            _P.c.file, _P.c.size,
+            _P.c.result_id, _P.c.kind, _P.c.study_instance_uid, _P.c.series_instance_uid, _P.c.sop_class_uid,
+            _P.c.sop_instance_uid, _P.c.file, _P.c.size,
         )
         .join(_R)
         .where(_R.c.series_id == job.series_id, (offered > 0) | (planned == 0))
         .order_by(_P.c.id.desc())
-        .limit(1)
-    ).first()  # fmt: skip
-    return edition, ReportRow(*row) if row else None
+    ).all()  # fmt: skip
+    latest: dict[str, int] = {}
+    for row in rows:
+        latest.setdefault(row.kind, row.result_id)
+    return edition, [ReportRow(*row[1:]) for row in rows if row.result_id == latest[row.kind]]
 
 
 def finish(
     tx: Connection, now: datetime, job: Job, outcome: Outcome, model: tuple[str, str] | None,
-    seconds: dict[str, float], reports: list[ReportRow], destinations: list[str],
+    seconds: dict[str, float], reports: list[ReportRow], wanted: Mapping[str, Sequence[str]],
 ) -> bool:  # fmt: skip
     """Commit a job's end: result, reports, one delivery per report and destination; older results step back.
 
@@ -74,6 +78,7 @@ def finish(
     ----------
     model : (name, digest) or None
     seconds : mapping of stage to duration in seconds
+    wanted : mapping of format to names of destinations
 
     Returns
     -------
@@ -99,13 +104,13 @@ def finish(
             created_at=now,
         ))  # fmt: skip
     for report in reports:
-        _file_report(tx, now, result_id, report, outcome, destinations)
+        _file_report(tx, now, result_id, report, outcome, wanted.get(report.kind, ()))
     note(tx, now, "result.made", job.study_id, job.series_id, revision=job.revision, verdict=str(outcome.verdict))
     return True
 
 
 def _file_report(
-    tx: Connection, now: datetime, result_id: int, report: ReportRow, outcome: Outcome, destinations: list[str]
+    tx: Connection, now: datetime, result_id: int, report: ReportRow, outcome: Outcome, destinations: Sequence[str]
 ) -> None:
     report_id = new_key(tx, insert(_P).values(result_id=result_id, **asdict(report)))
     for destination in destinations:

@@ -28,7 +28,7 @@ ANALYSE = [
     ("ichnode.steps.assemble:assemble_due", "after", 2),
     ("ichnode.worklist.jobs:claim_job", "after", 2),
     ("ichnode.steps.interpret:interpret", "after", 1),
-    ("ichnode.reporting.sr:build_sr", "after", 1),
+    ("ichnode.reporting.sr:document_header", "after", 1),
     ("ichnode.storage.spool:Spool.put_report", "after", 1),
     ("ichnode.worklist.results:finish", "after", 1),  # inside the transaction
     ("ichnode.steps.report:file_outcome", "after", 1),

@@ -18,7 +18,8 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittle
 
 from ichnode.core.findings import CLASSES, Outcome, Verdict, Warned, findings_from, verdict_of
 from ichnode.core.identity import derived_uid
-from ichnode.reporting.sr import DeviceFacts, ModelFacts, ReportIdentity, ReportReference, build_sr
+from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts, ReportIdentity, ReportReference
+from ichnode.reporting.formats import FORMATS
 from tests.conftest import _missing
 
 DATA = Path(os.environ.get("ICHNODE_TEST_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
@@ -51,16 +52,20 @@ def identity(revision: int = 1) -> ReportIdentity:
     return ReportIdentity(uid, series, 9101, 1, datetime(2024, 3, 31, 22, 30, 5, 250000, tzinfo=UTC), revision)
 
 
-def report(series: Series, kind: str, **changes: object) -> bytes:
-    outcome, predecessor = outcome_of(kind, series)
+def answer(series: Series, kind: str, **changes: object) -> Answer:
+    outcome, _ = outcome_of(kind, series)
     model = None if outcome.verdict is Verdict.NOT_ANALYSED else MODEL
-    arguments = {
-        "model": model,
-        "device": DEVICE,
-        "identity": identity(2 if predecessor else 1),
-        "predecessor": predecessor,
-    } | changes
-    return build_sr(series.header, series.evidence, outcome, **arguments)  # type: ignore[arg-type]
+    arguments = {"outcome": outcome, "model": model, "device": DEVICE} | changes
+    return Answer(header=series.header, evidence=series.evidence, **arguments)  # type: ignore[arg-type]
+
+
+def report(series: Series, kind: str, name: str = "sr", **changes: object) -> bytes:
+    """Return the object of one of `FORMATS` for one of `KINDS`."""
+    _, predecessor = outcome_of(kind, series)
+    who = changes.pop("identity", identity(2 if predecessor else 1))
+    made = FORMATS[name].build(answer(series, kind, **changes), who, [predecessor] if predecessor else [])  # type: ignore[arg-type]
+    assert made is not None
+    return made
 
 
 # Outcomes -------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 from ichnode.core.findings import Finding, Outcome, Verdict, Warned
 from ichnode.core.identity import IMPLEMENTATION_CLASS_UID, derived_uid, is_uid
 from ichnode.errors import BadObject
-from ichnode.reporting.sr import ReportIdentity, build_sr
+from ichnode.reporting.facts import Answer, ReportIdentity
+from ichnode.reporting.sr import build_sr
 from tests.interop import tid1500
 from tests.reporting import corpus
 
@@ -246,8 +247,10 @@ def _with_score(score: float) -> Outcome:
 def test_an_outcome_that_contradicts_itself_is_refused(outcome: Outcome, why: str) -> None:
     series = corpus.named("ascii")
     with pytest.raises(ValueError, match=why):
-        build_sr(series.header, series.evidence, outcome, model=corpus.MODEL, device=corpus.DEVICE,
-                 identity=corpus.identity(), predecessor=None)  # fmt: skip
+        answer = Answer(
+            header=series.header, evidence=series.evidence, outcome=outcome, model=corpus.MODEL, device=corpus.DEVICE
+        )
+        build_sr(answer, corpus.identity(), [])
 
 
 def test_findings_need_a_model_and_a_report_needs_evidence() -> None:

@@ -127,12 +127,12 @@ class Scene:
 
     def finish(self, job: jobs.Job) -> bool:
         with self.worklist.write() as tx:
-            edition, older = results.predecessor(tx, self.clock(), job)
+            edition, older = results.predecessors(tx, self.clock(), job)
         outcome = answer(job) if job.kind == "analyse" else not_analysed(job)
         row = report_row(job, edition)
-        self._predecessors[row.sop_instance_uid] = older.sop_instance_uid if older else None
+        self._predecessors[row.sop_instance_uid] = older[0].sop_instance_uid if older else None
         with self.worklist.write() as tx:
-            return results.finish(tx, self.clock(), job, outcome, None, {}, [row], ["pacs"])
+            return results.finish(tx, self.clock(), job, outcome, None, {}, [row], {"sr": ["pacs"]})
 
     def deliver(self) -> None:
         with self.worklist.write() as tx:

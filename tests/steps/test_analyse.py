@@ -176,7 +176,7 @@ def test_a_report_that_cannot_be_made_is_failed_and_visible_and_does_not_hold_up
     def broken(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(report, "build_sr", broken)
+    monkeypatch.setattr(report, "Answer", broken)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             report_next(node)

@@ -57,7 +57,7 @@ def outbox(node, clock, tmp_path):
         content = (tmp_path / "report.dcm").read_bytes()
         row = replace(row, file=node.spool.put_report(content, digest_of(content)), size=len(content))
         with node.worklist.write() as tx:
-            assert results.finish(tx, clock(), job, not_analysed(job), None, {}, [row], node.destinations)
+            assert results.finish(tx, clock(), job, not_analysed(job), None, {}, [row], node.wanted_formats)
         return row.sop_instance_uid
 
     return file_one

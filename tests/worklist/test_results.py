@@ -30,9 +30,9 @@ def next_revision(worklist, clock, number):
     return claim(worklist, clock)
 
 
-def predecessor(worklist, clock, job):
+def predecessors(worklist, clock, job):
     with worklist.write() as tx:
-        return results.predecessor(tx, clock(), job)
+        return results.predecessors(tx, clock(), job)
 
 
 def offer(worklist, clock, answer_with="accepted"):
@@ -74,7 +74,7 @@ def test_nothing_is_kept_when_the_commit_fails(worklist, clock):
     job = claim(worklist, clock)
     row = report_row(job, 1)
     with pytest.raises(Exception, match="UNIQUE"), worklist.write() as tx:
-        results.finish(tx, clock(), job, answer(job), None, {}, [row, row], ["pacs"])
+        results.finish(tx, clock(), job, answer(job), None, {}, [row, row], {"sr": ["pacs"]})
     assert rows(worklist, schema.results) == []
     assert rows(worklist, schema.jobs)[0]["state"] == "running"
 
@@ -88,13 +88,13 @@ def test_a_partial_series_gives_a_preliminary_result(worklist, clock):
 
 def test_first_result_has_no_predecessor(worklist, clock):
     closed_series(worklist, clock)
-    assert predecessor(worklist, clock, claim(worklist, clock)) == (1, None)
+    assert predecessors(worklist, clock, claim(worklist, clock)) == (1, [])
 
 
 def test_an_attempt_that_was_cut_short_has_the_same_edition(worklist, clock):
     closed_series(worklist, clock)
     job = claim(worklist, clock)
-    assert predecessor(worklist, clock, job) == predecessor(worklist, clock, job) == (1, None)
+    assert predecessors(worklist, clock, job) == predecessors(worklist, clock, job) == (1, [])
 
 
 @pytest.mark.parametrize("answered", ["accepted", "refused", "again"])
@@ -102,14 +102,14 @@ def test_what_a_destination_was_offered_is_the_predecessor(worklist, clock, answ
     first = analysed_series(worklist, clock)
     offer(worklist, clock, answered)
     job = next_revision(worklist, clock, 4)
-    assert predecessor(worklist, clock, job) == (2, report_row(first, 1))
+    assert predecessors(worklist, clock, job) == (2, [report_row(first, 1)])
 
 
 def test_what_is_being_sent_is_the_predecessor(worklist, clock):
     first = analysed_series(worklist, clock)
     with worklist.write() as tx:
         deliveries.claim_deliveries(tx, clock(), "pacs", "boot")
-    assert predecessor(worklist, clock, next_revision(worklist, clock, 4)) == (2, report_row(first, 1))
+    assert predecessors(worklist, clock, next_revision(worklist, clock, 4)) == (2, [report_row(first, 1)])
 
 
 def test_what_nobody_was_offered_is_withdrawn_and_never_named(worklist, clock):
@@ -118,14 +118,14 @@ def test_what_nobody_was_offered_is_withdrawn_and_never_named(worklist, clock):
     job = next_revision(worklist, clock, 4)
     assert finish(worklist, clock, job, answer(job))
     job = next_revision(worklist, clock, 5)
-    assert predecessor(worklist, clock, job) == (3, report_row(first, 1)), "the second was never sent"
+    assert predecessors(worklist, clock, job) == (3, [report_row(first, 1)]), "the second was never sent"
     assert states(worklist) == ["delivered", "withdrawn"]
     assert "delivery.withdrawn" in events(worklist)
 
 
 def test_without_destinations_the_last_report_is_the_predecessor(worklist, clock):
     first = analysed_series(worklist, clock, destinations=[])
-    assert predecessor(worklist, clock, next_revision(worklist, clock, 4)) == (2, report_row(first, 1))
+    assert predecessors(worklist, clock, next_revision(worklist, clock, 4)) == (2, [report_row(first, 1)])
 
 
 def test_one_result_is_current_after_any_number_of_revisions(worklist, clock):

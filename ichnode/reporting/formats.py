@@ -1,0 +1,41 @@
+"""The formats of an answer: what each is called, under which SOP Classes it may travel, and what makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+
+from ichnode.reporting.facts import Answer, ReportIdentity, ReportReference
+from ichnode.reporting.sr import build_sr
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way to say an answer.
+
+    Attributes
+    ----------
+    name : str
+        As in ``formats`` of a destination.
+    series_number : int
+        SeriesNumber (0020,0011): high, so that viewers list results after the images.
+    sop_classes : tuple of str
+        SOP Class UIDs that can carry the same content; the first is what `build` makes, `recast` makes the others.
+    build : callable
+        Returns the bytes of a PS3.10 file, the same for the same input; None where this answer has nothing to say in
+        this format, such as key images of a negative series.
+    """
+
+    name: str
+    series_number: int
+    sop_classes: tuple[str, ...]
+    build: Callable[[Answer, ReportIdentity, Sequence[ReportReference]], bytes | None]
+
+
+_ALL = (
+    Format("sr", 9101, (ComprehensiveSRStorage, Comprehensive3DSRStorage, EnhancedSRStorage), build_sr),
+)  # fmt: skip
+FORMATS: Mapping[str, Format] = MappingProxyType({made.name: made for made in _ALL})
