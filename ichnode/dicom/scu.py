@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom import dcmread
@@ -26,7 +26,7 @@ from ichnode.dicom.syntaxes import (
 )
 from ichnode.errors import PeerRefused, PeerUnreachable
 
-__all__ = ["Remote", "StoreAnswer", "echo", "series_count", "store"]
+__all__ = ["Alternatives", "Remote", "StoreAnswer", "echo", "series_count", "store"]
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 _MOST_CONTEXTS = 128
@@ -61,6 +61,23 @@ class _Outgoing:
     transfer_syntax_uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """SOP Classes under which the content of a file may travel as well, for peers that do not take its own.
+
+    Attributes
+    ----------
+    sop_classes : mapping of Path to sequence of SOP Class UID
+        The best liked first; a file's own class is used only where it is among them. Files without an entry travel
+        as they are.
+    recast : callable
+        Makes a file of another class; called once the peer has accepted that class, so that nothing is made in vain.
+    """
+
+    sop_classes: Mapping[Path, Sequence[str]]
+    recast: Callable[[Path, str], Path]
+
+
 def echo(remote: Remote) -> None:
     """Ask a peer whether it is there (C-ECHO).
 
@@ -77,7 +94,10 @@ def echo(remote: Remote) -> None:
 
 
 def store(
-    remote: Remote, files: Sequence[Path], on_answer: Callable[[Path, int | None], None] | None = None
+    remote: Remote,
+    files: Sequence[Path],
+    on_answer: Callable[[Path, int | None], None] | None = None,
+    alternatives: Alternatives | None = None,
 ) -> list[StoreAnswer]:
     """Send files on one association.
 
@@ -91,6 +111,8 @@ def store(
         Part 10 files.
     on_answer : callable, optional
         Called with path and status, or None without one, after each file.
+    alternatives : Alternatives, optional
+        Other SOP Classes to propose, and what makes a file of the accepted one.
 
     Returns
     -------
@@ -103,6 +125,7 @@ def store(
         There was no association at all.
     """
     answers: dict[Path, StoreAnswer] = {}
+    others = alternatives or Alternatives({}, lambda path, _: path)
 
     def answered(answer: StoreAnswer) -> None:
         answers[answer.path] = answer
@@ -117,9 +140,10 @@ def store(
             answered(StoreAnswer(path, None, f"The file cannot be sent: {type(error).__name__}.", False))
     try:
         if outgoing:
-            with associated(remote, _contexts(outgoing)) as association:
+            with associated(remote, _contexts(outgoing, others)) as association:
                 for message_id, out in zip(itertools.cycle(range(1, 65536)), outgoing, strict=False):
-                    answered(_send(remote, association, out, message_id))
+                    liked = _liked(association, out, others)
+                    answered(replace(_send(remote, association, liked, message_id), path=out.path))
     except NothingAccepted as refusal:
         for out in outgoing:
             answered(StoreAnswer(out.path, None, refusal.sentence, False))
@@ -172,7 +196,16 @@ def _identified(path: Path) -> _Outgoing:
     return _Outgoing(path, str(header.SOPClassUID), str(header.file_meta.TransferSyntaxUID))
 
 
-def _contexts(outgoing: Sequence[_Outgoing]) -> list[PresentationContext]:
+def _liked(association: Association, out: _Outgoing, others: Alternatives) -> _Outgoing:
+    """Return the file in the best liked SOP Class that the peer has accepted; as it is when it has accepted none."""
+    accepted = {context.abstract_syntax for context in association.accepted_contexts}
+    for sop_class in others.sop_classes.get(out.path, ()):
+        if sop_class in accepted:
+            return out if sop_class == out.sop_class_uid else _identified(others.recast(out.path, sop_class))
+    return out
+
+
+def _contexts(outgoing: Sequence[_Outgoing], others: Alternatives) -> list[PresentationContext]:
     """Propose each SOP class with the syntaxes of its files, each alone, and with an uncompressed one to fall back on.
 
     The fallback has its own context: in one context the peer would choose, and might choose to have lossless images
@@ -184,6 +217,8 @@ def _contexts(outgoing: Sequence[_Outgoing]) -> list[PresentationContext]:
     for out in outgoing:
         if out.transfer_syntax_uid != EXPLICIT_BE and out.transfer_syntax_uid not in LOSSY:
             wanted[out.sop_class_uid, (EXPLICIT_LE, IMPLICIT_LE)] = None
+        for sop_class in others.sop_classes.get(out.path, ()):
+            wanted[sop_class, (EXPLICIT_LE,)] = wanted[sop_class, (EXPLICIT_LE, IMPLICIT_LE)] = None
     return [
         build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in itertools.islice(wanted, _MOST_CONTEXTS)
     ]

@@ -27,9 +27,14 @@ def recast(content: bytes, sop_class_uid: str) -> bytes:
     """
     with pydicom.config.disable_value_validation():
         document = dcmread(BytesIO(content))
-        instance = derived_uid("recast", str(document.SOPInstanceUID), sop_class_uid)
+        instance = recast_uid(str(document.SOPInstanceUID), sop_class_uid)
         document.SOPClassUID = document.file_meta.MediaStorageSOPClassUID = sop_class_uid
         document.SOPInstanceUID = document.file_meta.MediaStorageSOPInstanceUID = instance
         with BytesIO() as file:
             document.save_as(file, enforce_file_format=True)
             return file.getvalue()
+
+
+def recast_uid(sop_instance_uid: str, sop_class_uid: str) -> str:
+    """Return the SOP Instance UID of a document's counterpart in another class."""
+    return derived_uid("recast", sop_instance_uid, sop_class_uid)

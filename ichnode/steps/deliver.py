@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+
+from ichnode.core.identity import digest_of
 from ichnode.core.retry import backoff_s
-from ichnode.dicom.scu import Remote, StoreAnswer, echo, store
+from ichnode.dicom.scu import Alternatives, Remote, StoreAnswer, echo, store
 from ichnode.errors import PeerRefused, PeerUnreachable
 from ichnode.log import get_logger
+from ichnode.reporting.formats import FORMATS
+from ichnode.reporting.recast import recast, recast_uid
 from ichnode.sections import DestinationSection
 from ichnode.steps.node import Node
 from ichnode.worklist import deliveries
 from ichnode.worklist.deliveries import Delivery
 
+_SR_CLASS = {
+    "comprehensive": ComprehensiveSRStorage,
+    "comprehensive-3d": Comprehensive3DSRStorage,
+    "enhanced": EnhancedSRStorage,
+}
 log = get_logger(__name__)
 
 
@@ -87,7 +99,7 @@ def _send(node: Node, destination: DestinationSection, claimed: list[Delivery]) 
     by_path = {node.spool.path(d.file): d for d in claimed}
     unreachable = None
     try:
-        answers = store(remote_of(node, destination), list(by_path))
+        answers = store(remote_of(node, destination), list(by_path), None, _alternatives(node, destination, by_path))
     except (PeerUnreachable, PeerRefused) as error:
         unreachable = error.sentence
         answers = [StoreAnswer(path, None, error.sentence, True) for path in by_path]
@@ -100,6 +112,27 @@ def _send(node: Node, destination: DestinationSection, claimed: list[Delivery]) 
         with node.worklist.write() as tx:
             deliveries.close_circuit(tx, node.now(), destination.name)
     return True
+
+
+def _alternatives(node: Node, destination: DestinationSection, by_path: Mapping[Path, Delivery]) -> Alternatives:
+    """Let the peer choose among the SOP Classes of each object; what it chooses is recorded before it is sent."""
+
+    def recast_to(path: Path, sop_class: str) -> Path:
+        content = recast(path.read_bytes(), sop_class)
+        file = node.spool.put_report(content, digest_of(content))
+        instance = recast_uid(by_path[path].sop_instance_uid, sop_class)
+        with node.worklist.write() as tx:
+            deliveries.recast(tx, node.now(), by_path[path], sop_class, instance, file, len(content))
+        return node.spool.path(file)
+
+    return Alternatives({path: _liked_classes(d.kind, destination) for path, d in by_path.items()}, recast_to)
+
+
+def _liked_classes(kind: str, destination: DestinationSection) -> Sequence[str]:
+    """Return the SOP Classes that can carry a format, the one that the destination likes best first."""
+    possible = FORMATS[kind].sop_classes if kind in FORMATS else ()
+    liked = _SR_CLASS[destination.sr_class] if kind == "sr" else None
+    return sorted(possible, key=lambda sop_class: sop_class != liked)
 
 
 def _file_answer(node: Node, delivery: Delivery, answer: StoreAnswer) -> None:

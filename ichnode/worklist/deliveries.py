@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, 
 
 from ichnode.core.lifecycle import DELIVERY, DeliveryState, sources, target
 from ichnode.worklist import schema
-from ichnode.worklist.database import note
+from ichnode.worklist.database import new_key, note
 
 _D, _O = schema.deliveries, schema.destinations
 
@@ -23,6 +23,7 @@ class Delivery:
     study_id: int
     series_id: int
     destination: str
+    kind: str
     sop_instance_uid: str
     file: str
     attempts: int
@@ -45,6 +46,26 @@ def claim_deliveries(tx: Connection, now: datetime, destination: str, sender: st
         )
         _note(tx, now, "delivery.claimed", delivery, attempt=delivery.attempts)
     return claimed
+
+
+def recast(
+    tx: Connection, now: datetime, delivery: Delivery, sop_class_uid: str, instance: str, file: str, size: int
+) -> None:
+    """Send the same content under another SOP Class, since the destination takes that one.
+
+    The report it was made from stays, for others. Done again after an attempt that was cut short, it changes nothing.
+    """
+    made_from = select(_D.c.report_id).where(_D.c.id == delivery.id).scalar_subquery()
+    origin = tx.execute(select(schema.reports).where(schema.reports.c.id == made_from)).mappings().one()
+    if origin["sop_instance_uid"] == instance:
+        return
+    report_id = tx.scalar(select(schema.reports.c.id).where(schema.reports.c.sop_instance_uid == instance))
+    if report_id is None:
+        of_class = {"sop_class_uid": sop_class_uid, "sop_instance_uid": instance, "file": file, "size": size}
+        columns = {name: value for name, value in origin.items() if name != "id"}
+        report_id = new_key(tx, insert(schema.reports).values(**{**columns, **of_class}))
+    tx.execute(update(_D).where(_D.c.id == delivery.id).values(report_id=report_id))
+    _note(tx, now, "delivery.recast", delivery, sop_class=sop_class_uid)
 
 
 def accepted(tx: Connection, now: datetime, delivery: Delivery, status: int) -> None:
@@ -200,7 +221,8 @@ def _placed(*conditions: Any) -> Select[Any]:
     return (
         select(
             _D.c.id, schema.series.c.study_id, schema.series.c.id, _D.c.destination,
-            schema.reports.c.sop_instance_uid, schema.reports.c.file, _D.c.attempts, _D.c.retry_since,
+            schema.reports.c.kind, schema.reports.c.sop_instance_uid, schema.reports.c.file, _D.c.attempts,
+            _D.c.retry_since,
         )
         .join(schema.reports, schema.reports.c.id == _D.c.report_id)
         .join(schema.results, schema.results.c.id == schema.reports.c.result_id)

@@ -55,17 +55,18 @@ def predecessors(tx: Connection, now: datetime, job: Job) -> tuple[int, list[Rep
     planned = select(func.count()).where(_D.c.report_id == _P.c.id).scalar_subquery()
     rows = tx.execute(
         select(
-            _P.c.result_id, _P.c.kind, _P.c.study_instance_uid, _P.c.series_instance_uid, _P.c.sop_class_uid,
-            _P.c.sop_instance_uid, _P.c.file, _P.c.size,
+            offered.label("offered"), _P.c.result_id, _P.c.kind, _P.c.study_instance_uid, _P.c.series_instance_uid,
+            _P.c.sop_class_uid, _P.c.sop_instance_uid, _P.c.file, _P.c.size,
         )
         .join(_R)
         .where(_R.c.series_id == job.series_id, (offered > 0) | (planned == 0))
         .order_by(_P.c.id.desc())
     ).all()  # fmt: skip
-    latest: dict[str, int] = {}
-    for row in rows:
-        latest.setdefault(row.kind, row.result_id)
-    return edition, [ReportRow(*row[1:]) for row in rows if row.result_id == latest[row.kind]]
+    latest: dict[str, tuple[int, bool]] = {}
+    for row in rows:  # one that was recast for every destination has itself been offered to none
+        result_id, any_offered = latest.setdefault(row.kind, (row.result_id, False))
+        latest[row.kind] = result_id, any_offered or (row.result_id == result_id and row.offered > 0)
+    return edition, [ReportRow(*row[2:]) for row in rows if (row.result_id, row.offered > 0) == latest[row.kind]]
 
 
 def finish(

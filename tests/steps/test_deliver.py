@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLittleEndian
 
 from ichnode.core.identity import digest_of
 from ichnode.errors import TransientError
 from ichnode.steps import deliver
 from ichnode.steps.deliver import deliver_due
-from ichnode.worklist import deliveries, results, schema
+from ichnode.worklist import assembly, deliveries, results, schema
 from tests.made import claim, closed_series, events, not_analysed, report_row, rows, study_facts
 from tests.steps.pacs import Pacs
 
@@ -307,3 +307,75 @@ def test_a_peer_that_rejects_the_association_is_asked_again_later(node, pacs, ou
     with pacs.listening():
         run(LONGEST_S + 1)
     assert pacs.stored == [uid]
+
+
+# The SOP Class is what the peer takes ---------------------------------------------------------------------------------
+
+
+def sent_as(node):
+    """SOP Class and state of what each delivery is for now."""
+    classes = {row["id"]: row["sop_class_uid"] for row in rows(node.worklist, schema.reports)}
+    return [(classes[row["report_id"]], row["state"]) for row in rows(node.worklist, schema.deliveries)]
+
+
+@pytest.mark.parametrize(
+    ("takes", "likes", "gets"),
+    [
+        ((ComprehensiveSRStorage, Comprehensive3DSRStorage), "comprehensive", ComprehensiveSRStorage),
+        ((ComprehensiveSRStorage, Comprehensive3DSRStorage), "comprehensive-3d", Comprehensive3DSRStorage),
+        ((ComprehensiveSRStorage,), "comprehensive-3d", ComprehensiveSRStorage),
+        ((Comprehensive3DSRStorage, EnhancedSRStorage), "comprehensive", Comprehensive3DSRStorage),
+        ((EnhancedSRStorage,), "comprehensive", EnhancedSRStorage),
+    ],
+)
+def test_the_report_is_sent_in_the_best_liked_class_that_the_pacs_takes(make_node, pacs, outbox, takes, likes, gets):
+    section = {"name": "pacs", "aet": pacs.aet, "host": "127.0.0.1", "port": pacs.port, "sr_class": likes}
+    node = make_node(destinations=[section])
+    first = outbox(node=node)
+    pacs.takes = takes
+    with pacs.listening():
+        assert deliver_due(node, node.settings.destinations[0]) is None
+    assert sent_as(node) == [(gets, "delivered")]
+    (stored,) = pacs.stored
+    assert (stored == first) == (gets == ComprehensiveSRStorage)
+    (report,) = [row for row in rows(node.worklist, schema.reports) if row["sop_instance_uid"] == stored]
+    file = dcmread(node.spool.path(report["file"]))
+    assert (file.SOPClassUID, file.SOPInstanceUID) == (gets, stored)
+
+
+def test_recast_once_however_often_it_is_sent(make_node, pacs, outbox):
+    section = {"name": "pacs", "aet": pacs.aet, "host": "127.0.0.1", "port": pacs.port}
+    two = make_node(destinations=[section, {**section, "name": "second"}], delivery={"first_retry_s": 0.001})
+    outbox(node=two)
+    pacs.takes = (EnhancedSRStorage,)
+    answers = iter([0xA700, 0x0000, 0x0000])
+    pacs.status = lambda: next(answers)
+    first, second = two.settings.destinations
+    with pacs.listening():
+        assert deliver_due(two, first) is not None, "not now"
+        with two.worklist.write() as tx:
+            deliveries.retry_deliveries(tx, two.now(), None)
+        assert deliver_due(two, first) is None
+        assert deliver_due(two, second) is None
+    assert len(set(pacs.stored)) == 1, "one object for everybody who takes this class"
+    assert len(rows(two.worklist, schema.reports)) == 2
+
+
+def test_the_predecessor_is_what_was_sent_not_what_it_was_made_from(node, clock, pacs, outbox):
+    outbox()
+    pacs.takes = (EnhancedSRStorage,)
+    with pacs.listening():
+        assert deliver_due(node, node.settings.destinations[0]) is None
+    (series,) = rows(node.worklist, schema.series)
+    job = claimed(node, clock, series["id"], series["revision"])
+    with node.worklist.write() as tx:
+        edition, older = results.predecessors(tx, clock(), job)
+    assert edition == 2
+    assert [row.sop_instance_uid for row in older] == pacs.stored
+
+
+def claimed(node, clock, series_id, revision):
+    """The job of a second analysis of the same revision."""
+    with node.worklist.write() as tx:
+        assembly.queue_job(tx, clock(), series_id, revision, "analyse", None)
+    return claim(node.worklist, clock)
