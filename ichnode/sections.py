@@ -147,6 +147,9 @@ class DestinationSection(Section):
         "comprehensive",
         description="SOP Class of the sr that it likes best; where it does not take that, another is used.",
     )
+    rejection_notes: bool = Field(
+        True, description="Whether it is told of results that are taken back, by an IOCM rejection note (KOS)."
+    )
 
 
 class DeliverySection(Section):

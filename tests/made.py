@@ -14,6 +14,7 @@ from ichnode.core.slices import Slice, StudyFacts
 from ichnode.worklist import assembly, jobs, receipts, results, schema
 from ichnode.worklist.jobs import Job
 from ichnode.worklist.receipts import Disposition, Receipt
+from ichnode.worklist.reports import ReportRow
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -144,10 +145,10 @@ def not_analysed(job: Job) -> Outcome:
     )
 
 
-def report_row(job: Job, edition: int) -> results.ReportRow:
+def report_row(job: Job, edition: int) -> ReportRow:
     parts = (job.study_instance_uid, job.series_instance_uid, str(job.revision), str(edition))
     digest = digest_of(*(part.encode() for part in parts))
-    return results.ReportRow(
+    return ReportRow(
         "sr", job.study_instance_uid, derived_uid("sr-series", *parts), "1.2.840.10008.5.1.4.1.1.88.33",
         derived_uid("sr", *parts), f"reports/{digest}.dcm", 4000,
     )  # fmt: skip

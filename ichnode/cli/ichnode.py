@@ -15,6 +15,7 @@ _COMMANDS = {
     "doctor": "Check port, disk, decoders, model, destinations and clock, each with a remedy.",
     "echo": "Ask a destination by C-ECHO whether it answers.",
     "explain": "Say what the node would do with a file or folder, and why.",
+    "retract": "Take back a result that is wrong.",
     "retry": "Start failed analyses and deliveries again.",
     "send": "Send DICOM files to a node or PACS by C-STORE.",
     "serve": "Run the node: receive, assemble, analyse, report, deliver.",

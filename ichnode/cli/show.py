@@ -75,6 +75,10 @@ def _print_study(facts: dict[str, Any]) -> None:
 def _print_result(result: dict[str, Any]) -> None:
     stale = " (superseded)" if result["superseded_at"] else ""
     click.echo(f"    result {result['verdict']}, revision {result['revision']}{stale}")
+    if result["retraction"]:
+        remark = f": {result['retraction_remark']}" if result["retraction_remark"] else ""
+        failed = ", but no rejection note could be made" if result["retraction"] == "failed" else ""
+        click.echo(f"      RETRACTED {result['retracted_at'][:19]}, {result['retracted_because']}{remark}{failed}")
     for finding in result["outcome"]["findings"]:
         mark = "PRESENT" if finding["score"] >= finding["threshold"] else "absent"
         click.echo(f"      {finding['name']:<18} {finding['score']:.3f} (threshold {finding['threshold']:.3f}) {mark}")

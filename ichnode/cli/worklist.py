@@ -10,7 +10,13 @@ import click
 
 from ichnode.cli.options import config_option, settings_from
 
-_STYLE = {"positive": "bold red", "pending": "yellow", "not_analysed": "magenta", "negative": "green"}
+_STYLE = {
+    "positive": "bold red",
+    "pending": "yellow",
+    "not_analysed": "magenta",
+    "retracted": "magenta",
+    "negative": "green",
+}
 
 
 @click.command()

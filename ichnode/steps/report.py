@@ -23,7 +23,7 @@ from ichnode.steps.recover import free_leases
 from ichnode.storage.atomic import write_durable
 from ichnode.worklist import jobs, results
 from ichnode.worklist.jobs import Job
-from ichnode.worklist.results import ReportRow
+from ichnode.worklist.reports import ReportRow
 
 log = get_logger(__name__)
 
@@ -119,7 +119,7 @@ def _made(
         derived_uid(form.name, *parts), derived_uid(f"{form.name}-series", *parts), form.series_number, 1, moment,
         job.revision,
     )  # fmt: skip
-    replaced = [_reference(row) for row in older if row.kind == form.name]
+    replaced = [reference_of(row) for row in older if row.kind == form.name]
     content = form.build(answer, identity, replaced)
     if content is None:
         return None
@@ -167,7 +167,8 @@ def _maker(model: ModelFacts | None, outcome: Outcome) -> str:
     return outcome.reason.code if outcome.reason else ""
 
 
-def _reference(older: ReportRow) -> ReportReference:
+def reference_of(older: ReportRow) -> ReportReference:
+    """Return the four UIDs by which other objects name this one."""
     return ReportReference(
         older.study_instance_uid, older.series_instance_uid, older.sop_class_uid, older.sop_instance_uid
     )

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, 
 from ichnode.core.lifecycle import DELIVERY, DeliveryState, sources, target
 from ichnode.worklist import schema
 from ichnode.worklist.database import new_key, note
+from ichnode.worklist.reports import REJECTION
 
 _D, _O = schema.deliveries, schema.destinations
 
@@ -246,7 +247,11 @@ def _drop_if_superseded(tx: Connection, now: datetime, delivery: Delivery) -> bo
     stale = (
         select(schema.reports.c.id)
         .join(schema.results)
-        .where(schema.reports.c.id == _D.c.report_id, schema.results.c.superseded_at.is_not(None))
+        .where(
+            schema.reports.c.id == _D.c.report_id,
+            schema.reports.c.kind != REJECTION,
+            schema.results.c.superseded_at.is_not(None),
+        )
     )
     changed = tx.execute(
         update(_D)

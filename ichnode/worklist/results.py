@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -15,21 +15,10 @@ from ichnode.core.triage import URGENCY
 from ichnode.worklist import schema
 from ichnode.worklist.database import new_key, note
 from ichnode.worklist.jobs import Job, finish_job
+from ichnode.worklist.reports import REJECTION, ReportRow
+from ichnode.worklist.retractions import retract_overturned
 
 _R, _P, _D = schema.results, schema.reports, schema.deliveries
-
-
-@dataclass(frozen=True, slots=True)
-class ReportRow:
-    """One DICOM object that says a result."""
-
-    kind: str
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    file: str
-    size: int
 
 
 def predecessors(tx: Connection, now: datetime, job: Job) -> tuple[int, list[ReportRow]]:
@@ -41,7 +30,7 @@ def predecessors(tx: Connection, now: datetime, job: Job) -> tuple[int, list[Rep
     destination, or made with none to offer it to.
     """
     edition = 1 + (tx.scalar(select(func.count()).where(_R.c.series_id == job.series_id)) or 0)
-    older = select(_P.c.id).join(_R).where(_R.c.series_id == job.series_id)
+    older = select(_P.c.id).join(_R).where(_R.c.series_id == job.series_id, _P.c.kind != REJECTION)
     withdrawn = tx.execute(
         update(_D)
         .where(_D.c.report_id.in_(older), _D.c.state == DeliveryState.PENDING, _D.c.attempts == 0)
@@ -88,8 +77,9 @@ def finish(
     """
     if not finish_job(tx, now, job):
         return False
+    retract_overturned(tx, now, job.study_id, job.series_id, outcome.verdict)
     older = select(_R.c.id).where(_R.c.series_id == job.series_id, _R.c.superseded_at.is_(None))
-    stale = select(_P.c.id).where(_P.c.result_id.in_(older))
+    stale = select(_P.c.id).where(_P.c.result_id.in_(older), _P.c.kind != REJECTION)
     tx.execute(
         update(_D)
         .where(_D.c.report_id.in_(stale), _D.c.state.in_(sources(DELIVERY, "withdraw")))

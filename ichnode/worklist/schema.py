@@ -171,7 +171,12 @@ results = Table(
     Column("seconds", JSON, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("superseded_at", UtcTime),
+    Column("retraction", String(8)),  # due, done, failed: its rejection note
+    Column("retracted_at", UtcTime),
+    Column("retracted_because", String(16)),
+    Column("retraction_remark", Text),
     Index("results_of_series", "series_id", "superseded_at"),
+    Index("results_to_reject", "retraction"),
 )
 
 reports = Table(

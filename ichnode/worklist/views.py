@@ -21,7 +21,9 @@ def _count(condition: Any) -> Any:
 
 
 _current = and_(_R.c.series_id == _SE.c.id, _R.c.superseded_at.is_(None))
-_positive, _negative = _count(_R.c.verdict == "positive"), _count(_R.c.verdict == "negative")
+_stands = _R.c.retraction.is_(None)
+_positive, _negative = (_count(and_(_R.c.verdict == verdict, _stands)) for verdict in ("positive", "negative"))
+_retracted = _count(_R.c.retraction.is_not(None))
 _open = _count(
     or_(
         _SE.c.state == SeriesState.RECEIVING,
@@ -50,9 +52,11 @@ def page(tx: Connection, most: int = 50, skip: int = 0) -> list[dict[str, Any]]:
         select(
             _ST.c.id, _ST.c.study_instance_uid, _ST.c.patient_id, _ST.c.patient_name, _ST.c.accession_number,
             _ST.c.study_date, _ST.c.description, _urgency.label("urgency"), last.label("last_slice_at"),
-            func.max(_R.c.any_score).label("any_score"), func.count(_SE.c.id.distinct()).label("series"),
-            func.sum(_SE.c.received).label("slices"), _failed.label("failed"), _open.label("open"),
+            func.max(case((_stands, _R.c.any_score))).label("any_score"),
+            func.count(_SE.c.id.distinct()).label("series"), func.sum(_SE.c.received).label("slices"),
+            _failed.label("failed"), _open.label("open"),
             _positive.label("positive"), _negative.label("negative"), _count(_R.c.preliminary).label("preliminary"),
+            _retracted.label("retracted"),
         )
         .join(_SE, _SE.c.study_id == _ST.c.id)
         .outerjoin(_R, _current)
@@ -100,7 +104,9 @@ def _verdict(row: dict[str, Any]) -> str:
         return "positive"
     if row["open"]:
         return "pending"
-    return "negative" if row["negative"] else "not_analysed"
+    if row["negative"]:
+        return "negative"
+    return "retracted" if row["retracted"] else "not_analysed"
 
 
 def find_study(tx: Connection, text: str) -> list[int]:
@@ -116,6 +122,12 @@ def find_study(tx: Connection, text: str) -> list[int]:
     if not found and text.isdigit() and len(text) < 12:
         found = tx.scalars(select(_ST.c.id).where(_ST.c.id == int(text))).all()
     return list(found)
+
+
+def find_series(tx: Connection, text: str) -> list[int]:
+    """Return the ids of the series that `text` names: one by its UID, all of a study by what `find_study` takes."""
+    one = list(tx.scalars(select(_SE.c.id).where(_SE.c.series_instance_uid == text))) if text else []
+    return one or series_ids(tx, find_study(tx, text))
 
 
 def study(tx: Connection, study_id: int) -> dict[str, Any]:

@@ -173,6 +173,10 @@ def upgrade() -> None:
         sa.Column("seconds", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.String(length=27), nullable=False),
         sa.Column("superseded_at", sa.String(length=27), nullable=True),
+        sa.Column("retraction", sa.String(length=8), nullable=True),
+        sa.Column("retracted_at", sa.String(length=27), nullable=True),
+        sa.Column("retracted_because", sa.String(length=16), nullable=True),
+        sa.Column("retraction_remark", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["job_id"],
             ["jobs.id"],
@@ -184,6 +188,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("results_of_series", "results", ["series_id", "superseded_at"], unique=False)
+    op.create_index("results_to_reject", "results", ["retraction"], unique=False)
     op.create_table(
         "reports",
         sa.Column("id", sa.Integer(), nullable=False),
