@@ -32,6 +32,15 @@ MEASUREMENT_GROUP = Code("125007", "DCM", "Measurement Group")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 COMMENT = Code("121106", "DCM", "Comment")
 
+# The report in words: a CAD's summary (no template), with headings of CID 7001 and elements of CID 7002
+CAD_SUMMARY = Code("111017", "DCM", "CAD Processing and Findings Summary")
+SUMMARY = Code("121111", "DCM", "Summary")
+FINDINGS = Code("121070", "DCM", "Findings")
+KEY_IMAGES = Code("121180", "DCM", "Key Images")
+PROCEDURE_DESCRIPTIONS = Code("121064", "DCM", "Current Procedure Descriptions")
+BEST_ILLUSTRATION = Code("121080", "DCM", "Best illustration of finding")  # CID 7003
+KEY_OBJECT_DESCRIPTION = Code("113012", "DCM", "Key Object Description")
+
 # TID 1204 Language of content item and descendants
 LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
 ENGLISH = Code("en-US", "RFC5646", "English (United States)")

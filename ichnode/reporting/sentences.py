@@ -8,7 +8,14 @@ from ichnode.core.findings import Finding, Outcome, Verdict
 from ichnode.reporting.facts import ModelFacts
 
 NOTICE = "Research use only. Investigational AI output, not verified by a radiologist."
+UNREAD = (
+    "No network has read these images and nobody has looked at them for this report: hemorrhage is neither found nor "
+    "excluded."
+)
 UNCALIBRATED = "Scores are outputs of the network from 0 to 1, not calibrated probabilities."
+
+NEW_LINE = "\r\n"
+"""Between the lines of one text (PS3.5 6.1.3)."""
 
 _ANSWER = {
     Verdict.POSITIVE: "Intracranial hemorrhage suspected",
@@ -35,6 +42,11 @@ def verdict_sentence(outcome: Outcome) -> str:
     kinds = [f.name for f in outcome.findings if f.present and f.name != "any"]
     listed = f" ({', '.join(kinds)})" if kinds else ""
     return f"{_ANSWER[outcome.verdict]}{listed}."
+
+
+def headline(outcome: Outcome) -> str:
+    """Return the answer in one sentence that begins with PRELIMINARY where slices were missing."""
+    return f"{'PRELIMINARY: ' if outcome.preliminary else ''}{verdict_sentence(outcome)}"
 
 
 def remarks(outcome: Outcome) -> list[str]:

@@ -98,8 +98,12 @@ def _lines(item: Dataset, depth: int) -> Iterator[str]:
     if _code_of(item) == codes.MEASUREMENT_GROUP.value:
         yield from _group_lines(item, indent)
         return
-    name, value = _name(item), _value(item)
-    yield f"{indent}{name}: {value}" if value else f"{indent}{name}"
+    name, value, lines = _name(item), _value(item), str(item.get("TextValue") or "").splitlines()
+    if len(lines) > 1:  # a table: its columns are kept
+        yield f"{indent}{name}:"
+        yield from (f"{indent}  {_visible(line).rstrip()}" for line in lines)
+    else:
+        yield f"{indent}{name}: {value}" if value else f"{indent}{name}"
     for child in children:
         yield from _lines(child, depth + 1)
 
@@ -150,4 +154,8 @@ def _meaning(sequence: object) -> str:
 
 def _printable(value: object) -> str:
     """Text of any object, on one line and without control characters: it goes to a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+    return " ".join(_visible(str(value)).split())
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)

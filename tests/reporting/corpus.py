@@ -47,9 +47,10 @@ class Series:
     order: tuple[tuple[str, int], ...]
 
 
-def identity(revision: int = 1) -> ReportIdentity:
-    uid, series = derived_uid("report", str(revision)), derived_uid("report series", str(revision))
-    return ReportIdentity(uid, series, 9101, 1, datetime(2024, 3, 31, 22, 30, 5, 250000, tzinfo=UTC), revision)
+def identity(revision: int = 1, name: str = "sr") -> ReportIdentity:
+    uid, series = (derived_uid(what, str(revision), name) for what in ("report", "report series"))
+    moment = datetime(2024, 3, 31, 22, 30, 5, 250000, tzinfo=UTC)
+    return ReportIdentity(uid, series, FORMATS[name].series_number, 1, moment, revision)
 
 
 def answer(series: Series, kind: str, **changes: object) -> Answer:
@@ -62,7 +63,7 @@ def answer(series: Series, kind: str, **changes: object) -> Answer:
 def report(series: Series, kind: str, name: str = "sr", **changes: object) -> bytes:
     """Return the object of one of `FORMATS` for one of `KINDS`."""
     _, predecessor = outcome_of(kind, series)
-    who = changes.pop("identity", identity(2 if predecessor else 1))
+    who = changes.pop("identity", identity(2 if predecessor else 1, name))
     made = FORMATS[name].build(answer(series, kind, **changes), who, [predecessor] if predecessor else [])  # type: ignore[arg-type]
     assert made is not None
     return made

@@ -53,10 +53,12 @@ def test_a_series_that_was_not_analysed_says_why() -> None:
 def test_the_text_is_that_of_the_object_and_not_of_an_outcome() -> None:
     report = pydicom.dcmread(BytesIO(corpus.report(corpus.named("ascii"), "negative")))
     comments = report.ContentSequence[-1].ContentSequence
-    comments[-1].TextValue = "Altered.\n\x07\x7fSecond line."
+    comments[-2].TextValue = "Altered.\tOnce."
+    comments[-1].TextValue = "Altered.\r\n\x07\x7fSecond  line."
     file = BytesIO()
     report.save_as(file)
-    assert "    Comment: Altered. Second line." in render_text(file.getvalue()).splitlines()
+    lines = render_text(file.getvalue()).splitlines()
+    assert lines[-4:] == ["    Comment: Altered. Once.", "    Comment:", "      Altered.", "        Second  line."]
 
 
 def test_what_is_not_a_report_is_refused() -> None:
