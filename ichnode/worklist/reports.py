@@ -1,8 +1,16 @@
-"""The row of one DICOM object that says a result, or takes one back."""
+"""One DICOM object that says a result, or takes one back, and who is to get it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert
+
+from ichnode.core.lifecycle import DeliveryState
+from ichnode.worklist import schema
+from ichnode.worklist.database import new_key
 
 REJECTION = "rejection"
 """Kind of a rejection note, which is not one of the formats of an answer and outlives the answer that it rejects."""
@@ -19,3 +27,17 @@ class ReportRow:
     sop_instance_uid: str
     file: str
     size: int
+
+
+def file_report(
+    tx: Connection, now: datetime, result_id: int, report: ReportRow, urgency: int, destinations: Sequence[str]
+) -> None:
+    """Write the row of an object that lies in the spool, and one delivery for each destination."""
+    report_id = new_key(tx, insert(schema.reports).values(result_id=result_id, **asdict(report)))
+    for destination in destinations:
+        tx.execute(
+            insert(schema.deliveries).values(
+                report_id=report_id, destination=destination, state=DeliveryState.PENDING, urgency=urgency,
+                attempts=0, not_before=now, created_at=now, retry_since=now,
+            )
+        )  # fmt: skip

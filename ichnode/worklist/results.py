@@ -15,7 +15,7 @@ from ichnode.core.triage import URGENCY
 from ichnode.worklist import schema
 from ichnode.worklist.database import new_key, note
 from ichnode.worklist.jobs import Job, finish_job
-from ichnode.worklist.reports import REJECTION, ReportRow
+from ichnode.worklist.reports import REJECTION, ReportRow, file_report
 from ichnode.worklist.retractions import retract_overturned
 
 _R, _P, _D = schema.results, schema.reports, schema.deliveries
@@ -95,22 +95,9 @@ def finish(
             created_at=now,
         ))  # fmt: skip
     for report in reports:
-        _file_report(tx, now, result_id, report, outcome, wanted.get(report.kind, ()))
+        file_report(tx, now, result_id, report, URGENCY[outcome.verdict], wanted.get(report.kind, ()))
     note(tx, now, "result.made", job.study_id, job.series_id, revision=job.revision, verdict=str(outcome.verdict))
     return True
-
-
-def _file_report(
-    tx: Connection, now: datetime, result_id: int, report: ReportRow, outcome: Outcome, destinations: Sequence[str]
-) -> None:
-    report_id = new_key(tx, insert(_P).values(result_id=result_id, **asdict(report)))
-    for destination in destinations:
-        tx.execute(
-            insert(_D).values(
-                report_id=report_id, destination=destination, state=DeliveryState.PENDING,
-                urgency=URGENCY[outcome.verdict], attempts=0, not_before=now, created_at=now, retry_since=now,
-            )
-        )  # fmt: skip
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

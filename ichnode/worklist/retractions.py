@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from ichnode.core.findings import Verdict
 from ichnode.core.lifecycle import DELIVERY, DeliveryState, sources, target
 from ichnode.core.triage import URGENCY
 from ichnode.worklist import schema
-from ichnode.worklist.database import new_key, note
-from ichnode.worklist.reports import REJECTION, ReportRow
+from ichnode.worklist.database import note
+from ichnode.worklist.reports import REJECTION, ReportRow, file_report
 
 _R, _P, _D, _S = schema.results, schema.reports, schema.deliveries, schema.series
 _OPPOSITE = {Verdict.POSITIVE: Verdict.NEGATIVE, Verdict.NEGATIVE: Verdict.POSITIVE}
@@ -128,14 +128,7 @@ def rejected(
     )
     urgent = URGENCY["positive" if retraction.because == WRONG_PATIENT else "failed"]
     for row, destinations in notes:
-        report_id = new_key(tx, insert(_P).values(result_id=retraction.result_id, **asdict(row)))
-        for destination in destinations:
-            tx.execute(
-                insert(_D).values(
-                    report_id=report_id, destination=destination, state=DeliveryState.PENDING, urgency=urgent,
-                    attempts=0, not_before=now, created_at=now, retry_since=now,
-                )
-            )  # fmt: skip
+        file_report(tx, now, retraction.result_id, row, urgent, destinations)
     note(tx, now, "result.rejected", retraction.study_id, retraction.series_id, notes=len(notes))
     return True
 
