@@ -29,6 +29,7 @@ from ichnode.steps.node import Node, open_node
 from ichnode.steps.receive import receive_slice
 from ichnode.steps.recover import begin_boot, free_leases, recover
 from ichnode.steps.report import report_next
+from ichnode.steps.retract import reject_next
 from ichnode.supervision import WorkerProcess
 from ichnode.tick import Tick
 from ichnode.worklist import associations, jobs
@@ -97,7 +98,7 @@ class Daemon:
         worker = WorkerProcess(node, died, lambda word: deliver_all() if word == "done" else None)
 
         def make_reports() -> None:
-            while report_next(node):
+            while report_next(node) or reject_next(node):
                 deliver_all()
 
         def assemble() -> datetime | None:

@@ -102,7 +102,7 @@ def next_retraction(tx: Connection) -> Retraction | None:
         )
         .select_from(_D.join(_P))
         .where(_P.c.result_id == row.id, _may_be_there())
-        .order_by(_P.c.id)
+        .order_by(_P.c.id, _D.c.id)
     ).all()  # fmt: skip
     return Retraction(*row, offered=tuple((ReportRow(*report[1:]), report.destination) for report in offered))
 
