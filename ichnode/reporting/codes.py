@@ -39,6 +39,11 @@ FINDINGS = Code("121070", "DCM", "Findings")
 KEY_IMAGES = Code("121180", "DCM", "Key Images")
 PROCEDURE_DESCRIPTIONS = Code("121064", "DCM", "Current Procedure Descriptions")
 BEST_ILLUSTRATION = Code("121080", "DCM", "Best illustration of finding")  # CID 7003
+
+# TID 2010 Key object selection, titles from CID 7010; IHE IOCM uses the two rejections
+OF_INTEREST = Code("113000", "DCM", "Of Interest")
+REJECTED_FOR_SAFETY = Code("113037", "DCM", "Rejected for Patient Safety Reasons")
+REJECTED_WRONG_PATIENT = Code("113038", "DCM", "Incorrect Modality Worklist Entry")
 KEY_OBJECT_DESCRIPTION = Code("113012", "DCM", "Key Object Description")
 
 # TID 1204 Language of content item and descendants

@@ -6,9 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+from pydicom.uid import (
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    KeyObjectSelectionDocumentStorage,
+)
 
 from ichnode.reporting.facts import Answer, ReportIdentity, ReportReference
+from ichnode.reporting.key_objects import build_kos
 from ichnode.reporting.sr import build_sr
 from ichnode.reporting.text_sr import build_text_sr
 
@@ -39,5 +46,6 @@ class Format:
 _ALL = (
     Format("sr", 9101, (ComprehensiveSRStorage, Comprehensive3DSRStorage, EnhancedSRStorage), build_sr),
     Format("text-sr", 9102, (EnhancedSRStorage, ComprehensiveSRStorage, BasicTextSRStorage), build_text_sr),
+    Format("kos", 9105, (KeyObjectSelectionDocumentStorage,), build_kos),
 )  # fmt: skip
 FORMATS: Mapping[str, Format] = MappingProxyType({made.name: made for made in _ALL})

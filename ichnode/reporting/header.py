@@ -40,12 +40,40 @@ def result_header(answer: Answer, identity: ReportIdentity, modality: str, descr
     BadObject
         The header has no Study or Series Instance UID.
     """
-    header, device, model = answer.header, answer.device, answer.model
+    if not answer.header.get("SeriesInstanceUID"):
+        raise BadObject("The series cannot be reported on: its images have no Series Instance UID.")
+    made = object_header(answer.header, answer.device, identity, modality, description, "Report", answer.model)
+    if answer.model is not None:  # other weights are another device
+        made.DeviceUID = derived_uid("device", answer.model.digest)
+    return made
+
+
+def object_header(
+    header: Dataset,
+    device: DeviceFacts,
+    identity: ReportIdentity,
+    modality: str,
+    description: str,
+    what: str,
+    model: ModelFacts | None = None,
+) -> Dataset:
+    """Return an object without its own modules, of the patient and study of `header`.
+
+    Parameters
+    ----------
+    header : Dataset
+        An image, or another object of the same study, without pixels. Never changed.
+    what : str
+        What the node contributed, for the Contributing Equipment Sequence.
+
+    Raises
+    ------
+    BadObject
+        The header has no Study Instance UID.
+    """
     made = Dataset()
     if not header.get("StudyInstanceUID"):
         raise BadObject("The series cannot be reported on: its images have no Study Instance UID.")
-    if not header.get("SeriesInstanceUID"):
-        raise BadObject("The series cannot be reported on: its images have no Series Instance UID.")
     made.StudyInstanceUID = str(header.StudyInstanceUID)
     copy_attributes(header, made, type_2=_TYPE_2, type_3=_TYPE_3)
     _say_how_deidentified(made)
@@ -61,9 +89,7 @@ def result_header(answer: Answer, identity: ReportIdentity, modality: str, descr
 
     made.update(_equipment(device))
     made.StationName = ascii_only(device.station_aet)[:16]
-    if model is not None:  # other weights are another device
-        made.DeviceUID = derived_uid("device", model.digest)
-    made.ContributingEquipmentSequence = _contributors(header, model, device, identity)
+    made.ContributingEquipmentSequence = _contributors(header, model, device, identity, what)
     made.SOPInstanceUID = identity.sop_instance_uid
     made.InstanceNumber = identity.instance_number
     return made
@@ -118,11 +144,11 @@ def _equipment(device: DeviceFacts) -> Dataset:
 
 
 def _contributors(
-    header: Dataset, model: ModelFacts | None, device: DeviceFacts, identity: ReportIdentity
+    header: Dataset, model: ModelFacts | None, device: DeviceFacts, identity: ReportIdentity, what: str
 ) -> list[Dataset]:
     """The scanner, then the node with its model, whose versions name the very weights."""
     contributors = []
-    if header.get("Manufacturer"):  # type 1 within the item
+    if header.get("Modality") == "CT" and header.get("Manufacturer"):  # type 1 within the item
         scanner = Dataset()
         copy_attributes(header, scanner, type_3=_SCANNER)
         scanner.PurposeOfReferenceCodeSequence = [code_item(codes.ACQUISITION_EQUIPMENT)]
@@ -130,7 +156,7 @@ def _contributors(
     node = _equipment(device)
     node.PurposeOfReferenceCodeSequence = [code_item(codes.PROCESSING_EQUIPMENT)]
     node.ContributionDateTime = identity.content_at.strftime("%Y%m%d%H%M%S.%f%z")[:26]
-    node.ContributionDescription = f"Report, revision {identity.revision}"
+    node.ContributionDescription = f"{what}, revision {identity.revision}"
     if model is not None:
         versions = (device.software_version, f"{model.name} {model.version}", model.digest)
         node.SoftwareVersions = [ascii_only(version)[:64] for version in versions]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from ichnode.core.findings import CLASSES, Outcome
 
 COUNTED = "Images are counted from the lowest slice upwards."
 """What an image number means: slices lie in ascending order towards the head, whatever the scanner's numbers."""
+
+_MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +30,10 @@ class KeySlice:
     index: int
     shows: tuple[tuple[str, float], ...]
 
-    @property
-    def caption(self) -> str:
-        """The classes with the slice's own scores, in words."""
-        return ", ".join(f"{name} {score:.3f}" for name, score in self.shows)
+    def caption(self, slices: int) -> str:
+        """Return its number among all `slices` and its classes, in words."""
+        shows = ", ".join(f"{name} {score:.3f}" for name, score in self.shows)
+        return f"image {self.index + 1} of {slices}: {shows}"
 
 
 def key_slices(outcome: Outcome) -> tuple[KeySlice, ...]:
@@ -42,3 +47,22 @@ def key_slices(outcome: Outcome) -> tuple[KeySlice, ...]:
         KeySlice(index, tuple(sorted(classes, key=lambda shows: -shows[1]))) for index, classes in sorted(shown.items())
     ]
     return tuple(sorted(found, key=lambda slice_: -slice_.shows[0][1]))
+
+
+def slice_reference(outcome: Outcome, index: int, sop_classes: Mapping[str, str]) -> tuple[str, str, int | None]:
+    """Return SOP Class UID, SOP Instance UID and frame of a slice, by its place in the order.
+
+    The frame counts from 1 and is None where the image has only one.
+
+    Raises
+    ------
+    ValueError
+        The slice has no place in the order, or is not among the evidence.
+    """
+    if index >= len(outcome.order):
+        raise ValueError(f"key slice {index} has no place in the order of {len(outcome.order)} slices")
+    instance, frame = outcome.order[index]
+    if instance not in sop_classes:
+        raise ValueError(f"key slice {index} is not among the evidence")
+    sop_class = sop_classes[instance]
+    return sop_class, instance, frame if sop_class in _MULTI_FRAME else None

@@ -105,8 +105,7 @@ def _key_images(answer: Answer, shown: Sequence[KeySlice]) -> Iterator[ContentIt
     """A line of text for each image in the order of the images: some viewers show nothing of an IMAGE item."""
     from ichnode.reporting.tree import image_reference
 
-    slices = len(answer.outcome.order)
-    lines = [f"image {slice_.index + 1} of {slices}: {slice_.caption}" for slice_ in shown]
+    lines = [slice_.caption(len(answer.outcome.order)) for slice_ in shown]
     yield _text(codes.KEY_OBJECT_DESCRIPTION, *lines)
     for slice_ in shown:
         yield image_reference(answer.outcome, slice_.index, answer.sop_classes, codes.BEST_ILLUSTRATION)

@@ -20,16 +20,15 @@ from highdicom.sr.value_types import (
     UIDRefContentItem,
 )
 from pydicom.sr.coding import Code
-from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from ichnode.core.findings import CLASSES, Finding, Outcome
 from ichnode.core.identity import derived_uid
 from ichnode.reporting import codes
 from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts
+from ichnode.reporting.key_slices import slice_reference
 from ichnode.reporting.sentences import ascii_only, remarks, verdict_sentence
 
 CONTAINS, CONCEPT_MOD, OBS_CONTEXT = "CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT"
-_MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
 
 def report_tree(answer: Answer) -> ContainerContentItem:
@@ -128,13 +127,8 @@ def image_reference(
     ValueError
         The slice has no place in the order, or is not among the evidence.
     """
-    if index >= len(outcome.order):
-        raise ValueError(f"key slice {index} has no place in the order of {len(outcome.order)} slices")
-    instance, frame = outcome.order[index]
-    if instance not in sop_classes:
-        raise ValueError(f"key slice {index} is not among the evidence")
-    sop_class = sop_classes[instance]
-    frames = [frame] if sop_class in _MULTI_FRAME else None
+    sop_class, instance, frame = slice_reference(outcome, index, sop_classes)
+    frames = None if frame is None else [frame]
     return ImageContentItem(name, sop_class, instance, frames, relationship_type=CONTAINS)
 
 

@@ -19,8 +19,8 @@ _DEVICE = ("121012", "121013", "121014", "121015", "121016")
 
 
 def name(item: Dataset) -> str:
-    """Return the code value of the item's concept name."""
-    return str(item.ConceptNameCodeSequence[0].CodeValue)
+    """Return the code value of the item's concept name; empty where it has none."""
+    return str(item.ConceptNameCodeSequence[0].CodeValue) if "ConceptNameCodeSequence" in item else ""
 
 
 def value(item: Dataset) -> str:
@@ -36,6 +36,11 @@ def children(item: Dataset, code: str) -> list[Dataset]:
 def texts(item: Dataset, code: str) -> list[str]:
     """Return the text of each TEXT item right below `item` that has a concept name."""
     return [str(child.TextValue) for child in children(item, code) if child.ValueType == "TEXT"]
+
+
+def texts_of(selection: Dataset) -> list[str]:
+    """Return the descriptions of a Key Object Selection."""
+    return texts(selection, "113012")
 
 
 def walk(item: Dataset) -> Iterator[Dataset]:

@@ -60,13 +60,18 @@ def answer(series: Series, kind: str, **changes: object) -> Answer:
     return Answer(header=series.header, evidence=series.evidence, **arguments)  # type: ignore[arg-type]
 
 
-def report(series: Series, kind: str, name: str = "sr", **changes: object) -> bytes:
-    """Return the object of one of `FORMATS` for one of `KINDS`."""
+def made(series: Series, kind: str, name: str = "sr", **changes: object) -> bytes | None:
+    """Return the object of one of `FORMATS` for one of `KINDS`; None where it has nothing to say in that format."""
     _, predecessor = outcome_of(kind, series)
     who = changes.pop("identity", identity(2 if predecessor else 1, name))
-    made = FORMATS[name].build(answer(series, kind, **changes), who, [predecessor] if predecessor else [])  # type: ignore[arg-type]
-    assert made is not None
-    return made
+    return FORMATS[name].build(answer(series, kind, **changes), who, [predecessor] if predecessor else [])  # type: ignore[arg-type]
+
+
+def report(series: Series, kind: str, name: str = "sr", **changes: object) -> bytes:
+    """Return the object of a format that has something to say of a kind."""
+    content = made(series, kind, name, **changes)
+    assert content is not None
+    return content
 
 
 # Outcomes -------------------------------------------------------------------------------------------------------------
