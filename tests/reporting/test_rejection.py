@@ -130,7 +130,7 @@ def test_what_cannot_be_rejected_is_refused() -> None:
     header = corpus.named("ascii").header
     del header.StudyInstanceUID
     with pytest.raises(ValueError, match="the study that it is filed in"):
-        note(header=header)
+        note(header=header, rejected=rejected(derived_uid("study")))
 
 
 def test_identity_is_the_one_given() -> None:
