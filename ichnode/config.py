@@ -7,6 +7,7 @@ not known is an error that names the key and the nearest right one; nothing is e
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -199,8 +200,14 @@ def render_toml() -> str:
         for key, option in model.model_fields.items():
             lines.append(f"# {option.description}")
             default = option.get_default() if not option.is_required() else _EXAMPLES[key]
-            lines.append(prefix + tomli_w.dumps({key: _plain(default)}).strip())
+            lines.append(prefix + _assignment(key, _plain(default)))
     return "\n".join(lines) + "\n"
+
+
+def _assignment(key: str, value: Any) -> str:
+    if isinstance(value, list):  # tomli_w would break it into lines; an array of strings is the same in JSON
+        return f"{key} = {json.dumps(value)}"
+    return tomli_w.dumps({key: value}).strip()
 
 
 _EXAMPLES = {"name": "pacs", "aet": "PACS", "host": "192.0.2.10"}

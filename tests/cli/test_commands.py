@@ -103,6 +103,8 @@ def test_version(ichnode):
         ["worklist", "--limit", "0"],
         ["explain", "/nonexistent"],
         ["retry"],
+        ["retract", "1"],
+        ["retract", "1", "--because", "regret"],
     ],
 )
 def test_wrong_use_is_2(ichnode, typed):
@@ -113,7 +115,16 @@ def test_wrong_use_is_2(ichnode, typed):
 
 
 @pytest.mark.parametrize(
-    "typed", [["worklist"], ["show", "1"], ["retry", "--all"], ["doctor"], ["serve"], ["config", "check"]]
+    "typed",
+    [
+        ["worklist"],
+        ["show", "1"],
+        ["retry", "--all"],
+        ["retract", "1", "--because", "wrong-result"],
+        ["doctor"],
+        ["serve"],
+        ["config", "check"],
+    ],
 )
 def test_a_wrong_configuration_is_2_and_names_the_key(ichnode, tmp_path, typed):
     file = tmp_path / "config.toml"
@@ -123,7 +134,9 @@ def test_a_wrong_configuration_is_2_and_names_the_key(ichnode, tmp_path, typed):
     assert said.err == "node.prot is not a setting; did you mean node.port?\n"
 
 
-@pytest.mark.parametrize("typed", [["worklist"], ["show", "1"], ["retry", "--all"]])
+@pytest.mark.parametrize(
+    "typed", [["worklist"], ["show", "1"], ["retry", "--all"], ["retract", "1", "--because", "wrong-result"]]
+)
 def test_a_folder_without_worklist_is_told_in_a_sentence_and_left_as_it_was(ichnode, tmp_path, typed):
     said = ichnode(*typed, "--data", tmp_path)
     assert (said.code, said.out) == (2, "")
