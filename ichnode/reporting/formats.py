@@ -11,11 +11,13 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EnhancedSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
 )
 
 from ichnode.reporting.facts import Answer, ReportIdentity, ReportReference
 from ichnode.reporting.key_objects import build_kos
+from ichnode.reporting.presentation import build_gsps
 from ichnode.reporting.sr import build_sr
 from ichnode.reporting.text_sr import build_text_sr
 
@@ -47,5 +49,6 @@ _ALL = (
     Format("sr", 9101, (ComprehensiveSRStorage, Comprehensive3DSRStorage, EnhancedSRStorage), build_sr),
     Format("text-sr", 9102, (EnhancedSRStorage, ComprehensiveSRStorage, BasicTextSRStorage), build_text_sr),
     Format("kos", 9105, (KeyObjectSelectionDocumentStorage,), build_kos),
+    Format("gsps", 9107, (GrayscaleSoftcopyPresentationStateStorage,), build_gsps),
 )  # fmt: skip
 FORMATS: Mapping[str, Format] = MappingProxyType({made.name: made for made in _ALL})

@@ -182,6 +182,15 @@ def enhanced(frames: int = 30) -> Series:
     """Return one Enhanced CT instance whose frames are the slices."""
     header = _ct()
     header.SOPClassUID, header.NumberOfFrames = EnhancedCTImageStorage, frames
+    transformation, measures, shared, frame = Dataset(), Dataset(), Dataset(), Dataset()
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        setattr(transformation, keyword, header[keyword].value)
+        del header[keyword]
+    measures.PixelSpacing = header.PixelSpacing
+    del header.PixelSpacing
+    shared.PixelMeasuresSequence, frame.PixelValueTransformationSequence = [measures], [transformation]
+    header.SharedFunctionalGroupsSequence = [shared]
+    header.PerFrameFunctionalGroupsSequence = [frame] * frames
     read = _read_back(header)
     uid = str(read.SOPInstanceUID)
     return Series(read, ((EnhancedCTImageStorage, uid),), tuple((uid, frame) for frame in range(1, frames + 1)))
@@ -224,6 +233,8 @@ def _ct() -> Dataset:
     header.PatientBirthDate, header.PatientSex = "19570401", "F"
     header.StudyDate, header.StudyTime, header.StudyID, header.AccessionNumber = "20240331", "221500", "S1", "A0001"
     header.ReferringPhysicianName, header.Modality = "Holmes^Oliver", "CT"
+    header.Rows, header.Columns, header.PixelSpacing = 512, 512, [0.48828125, 0.48828125]
+    header.RescaleSlope, header.RescaleIntercept = 1, -1024
     header.Manufacturer, header.ManufacturerModelName, header.SoftwareVersions = (
         "Scanners Inc",
         "Spin 64",
