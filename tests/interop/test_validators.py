@@ -135,6 +135,22 @@ def _number_as_context(report: Dataset) -> None:
     _first(report, "111012").RelationshipType = "HAS OBS CONTEXT"
 
 
+def _observed_by_a_person(report: Dataset) -> None:
+    _first(report, "121005").ConceptCodeSequence[0].CodeValue = "121006"
+
+
+def _number_with_a_child(report: Dataset) -> None:
+    _first(report, "111012").ContentSequence = [_first(report, "705057003")]
+
+
+def _without_template(report: Dataset) -> None:
+    del report.ContentTemplateSequence
+
+
+def _other_site(report: Dataset) -> None:
+    _first(report, "363698007").ConceptCodeSequence[0].CodeValue = "69536005"
+
+
 def _continuous_group(report: Dataset) -> None:
     _first(report, "125007").ContinuityOfContent = "CONTINUOUS"
 
@@ -179,7 +195,13 @@ def test_dsrdump_catches(break_it: Callable[[Dataset], None], tmp_path: Path) ->
     "break_it",
     [
         _no_procedure_reported,
+        _procedure_outside_its_context_group,
         _number_as_context,
+        _number_with_a_child,
+        _observed_by_a_person,
+        _other_site,
+        _without_template,
+        _illegal_relationship,
         _finding_site_contained,
         _continuous_group,
         _contradiction,

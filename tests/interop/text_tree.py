@@ -105,6 +105,10 @@ def _images(report: Dataset) -> Iterator[str]:
     matches = [match for line in _rows(report) if (match := _ROW.fullmatch(line)) and match[3]]
     listed = {number for match in matches for number in match[3].split(", ")}
     images = [item for shown in children(report, "121180") for item in children(shown, "121080")]
+    references = [item.ReferencedSOPSequence[0] for item in images]
+    places = [(r.ReferencedSOPInstanceUID, r.get("ReferencedFrameNumber")) for r in references]
+    if len(set(places)) != len(places):
+        yield "an image twice"
     captions = [
         line for shown in children(report, "121180") for text in texts(shown, "113012") for line in text.split("\r\n")
     ]

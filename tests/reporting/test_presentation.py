@@ -38,6 +38,10 @@ def test_each_key_image_has_one_text_with_its_own_scores(header: str) -> None:
         ["image 30 of 30", "epidural 1.000", "AI, research use only"],
         ["image 13 of 30", "any 0.988", "subdural 0.812", "AI, research use only"],
     ]
+    # Validators do not see a layer that is nowhere declared.
+    assert {a.GraphicLayer for a in made.GraphicAnnotationSequence} == {
+        layer.GraphicLayer for layer in made.GraphicLayerSequence
+    }
     for text in texts:
         corners = [*text.BoundingBoxTopLeftHandCorner, *text.BoundingBoxBottomRightHandCorner]
         assert text.BoundingBoxAnnotationUnits == "DISPLAY"
