@@ -40,6 +40,8 @@ def document_header(
     report = result_header(answer, identity, "SR", description)
     report.ReferencedPerformedProcedureStepSequence = []
     report.SOPClassUID = sop_class_uid
+    # Not of the SR IODs, which may be extended (PS3.2, Standard Extended SOP Class): who files results by program can
+    # tell by it that this is research output, without reading descriptions.
     report.ContentQualification = "RESEARCH"
     # FINAL: this node expects to send no later version. It says nothing of a physician: that is VerificationFlag.
     report.CompletionFlag = "PARTIAL" if outcome.preliminary else "COMPLETE"

@@ -1,7 +1,9 @@
 """The content tree of TID 1500 (PS3.16), written as it reads.
 
 All containers are SEPARATE: of a CONTINUOUS one, viewers print the values without their names. Nothing hangs under a
-NUM, and no region is drawn: the network finds slices, not outlines.
+NUM, since some viewers then drop its name, and no region is drawn: the network finds slices, not outlines. There is no
+image library (TID 1600), since the evidence lists every slice. Presence stands in each group, where programs look for
+it, and once more in the qualitative evaluations, where people do. What was not analysed has no measurements at all.
 """
 
 from __future__ import annotations
