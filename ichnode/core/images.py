@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ichnode.core.slices import Vector
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesImages:
@@ -23,9 +25,18 @@ class SeriesImages:
         Class activation, 0..1, where 1 is the highest of the series. Empty where nothing was found.
     heat_class : mapping of slice index to class name
         Which class the map of that slice explains.
+    orientation : tuple of float
+        ImageOrientationPatient (0020,0037), which all slices share: row cosines, then column cosines.
+    positions_mm : tuple of (x, y, z)
+        ImagePositionPatient (0020,0032) of each slice.
+    thickness_mm : float or None
+        SliceThickness (0018,0050); None where the headers do not say it.
     """
 
     volume: NDArray[np.int16]
     spacing_mm: tuple[float, float]
     heat: Mapping[int, NDArray[np.float32]]
     heat_class: Mapping[int, str]
+    orientation: tuple[float, float, float, float, float, float]
+    positions_mm: tuple[Vector, ...]
+    thickness_mm: float | None
