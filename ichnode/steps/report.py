@@ -22,6 +22,7 @@ from ichnode.steps.node import Node
 from ichnode.steps.recover import free_leases
 from ichnode.storage.atomic import write_durable
 from ichnode.worklist import jobs, results
+from ichnode.worklist.assembly import Filed
 from ichnode.worklist.jobs import Job
 from ichnode.worklist.reports import ReportRow
 
@@ -88,7 +89,7 @@ def file_outcome(
         edition, older = results.predecessors(tx, node.now(), job)
     model = model_facts(bundle) if bundle and outcome.verdict is not Verdict.NOT_ANALYSED else None
     answer = Answer(
-        header=header_dataset(node.spool.path(job.filed[0].file)),
+        header=header_dataset(node.spool.path(_one_that_was_read(job, outcome).file)),
         evidence=tuple(dict.fromkeys((f.slice.sop_class_uid, f.slice.sop_instance_uid) for f in job.filed)),
         outcome=outcome,
         model=model,
@@ -109,6 +110,12 @@ def file_outcome(
         seconds={k: round(v, 3) for k, v in seconds.items()},
     )  # fmt: skip
     return done
+
+
+def _one_that_was_read(job: Job, outcome: Outcome) -> Filed:
+    """Return a file of the series whose header is that of the slices, and not of a localizer among them."""
+    read = {instance for instance, _ in outcome.order}
+    return next((filed for filed in job.filed if filed.slice.sop_instance_uid in read), job.filed[0])
 
 
 def _made(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from pydicom import dcmread
 
-from ichnode.core.findings import CLASSES
+from ichnode.core.findings import CLASSES, findings_from, verdict_of
 from ichnode.errors import BadObject, DiskFull, PermanentError
 from ichnode.inference.engine import Engine
 from ichnode.steps import analyse, report
@@ -62,6 +62,44 @@ def test_result_report_and_outbox(node, engine, slice_files):
     assert {item.ReferencedSOPInstanceUID for item in series.ReferencedSOPSequence} == set(uids)
     assert [d["state"] for d in rows(node.worklist, schema.deliveries)] == ["pending"]
     assert not analyse_next(node, engine, OWNER)
+
+
+def test_every_document_that_is_wanted_is_of_the_slices_and_not_of_a_localizer_among_them(
+    make_node, clock, slice_files, engine, monkeypatch, tmp_path
+):
+    wanted = ("sr", "text-sr", "kos", "gsps")
+    pacs = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": 1, "formats": wanted}
+    node = make_node(destinations=[pacs])
+    localizer = dcmread(slice_files[0])
+    localizer.ImageType, localizer.RescaleIntercept = ["ORIGINAL", "PRIMARY", "LOCALIZER"], -9999
+    localizer.SOPInstanceUID = localizer.file_meta.MediaStorageSOPInstanceUID = "2.25.1"
+    localizer.InstanceNumber, localizer.ImageOrientationPatient = 0, [1, 0, 0, 0, 0, -1]
+    localizer.save_as(tmp_path / "localizer.dcm")
+    put(node, tmp_path / "localizer.dcm")
+    recover(node)  # it came first
+    for file in slice_files:
+        put(node, file)
+    recover(node)
+    boot_at = clock()
+    clock.forward(30)
+    assemble_due(node, boot_at)
+    interpret = analyse.interpret
+
+    def with_everything_in_it(*arguments):
+        done = interpret(*arguments)
+        findings = findings_from(done.outcome.scores, dict.fromkeys(CLASSES, 0.0))
+        return replace(done, outcome=replace(done.outcome, findings=findings, verdict=verdict_of(findings)))
+
+    monkeypatch.setattr(analyse, "interpret", with_everything_in_it)
+    assert analyse_next(node, engine, OWNER)
+    made = {row["kind"]: dcmread(node.spool.path(row["file"])) for row in rows(node.worklist, schema.reports)}
+    assert [made[kind].Modality for kind in wanted] == ["SR", "SR", "KO", "PR"]
+    assert made["gsps"].RescaleIntercept != -9999
+    evidence = made["sr"].CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
+    assert len(evidence.ReferencedSOPSequence) == len(slice_files) + 1
+    assert (
+        len({one.SeriesInstanceUID for one in made.values()}) == len({one.SOPInstanceUID for one in made.values()}) == 4
+    )
 
 
 def test_an_attempt_cut_short_before_its_commit_makes_the_same_object_again(node, engine, monkeypatch):
