@@ -97,6 +97,11 @@ def test_pixelmed_is_content_with_every_document_and_catches_what_is_broken(tmp_
     for name, uid in OTHER_CLASSES:
         kinds = ("negative", "localizer") if name == "sr" else ("positive",)
         paths += [_filed(tmp_path, recast(corpus.report(series, k, name), uid), f"{name}{k}{uid}") for k in kinds]
+    for name in ("text-sr", "kos"):
+        paths += [
+            _filed(tmp_path, corpus.report(corpus.named(said), "positive", name), f"{name}_{said}")
+            for said in corpus.NAMES
+        ]
     purpose = _broken(tmp_path, "kos", _purpose_on_an_image)
     answers = pixelmed([*paths, purpose])
     assert {path.name: answers[path] for path in paths if answers[path]} == {}

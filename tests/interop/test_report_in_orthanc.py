@@ -39,6 +39,24 @@ def test_reports_come_back_as_they_went(orthanc: Orthanc, dcmtk: Callable[..., o
         assert tid1500.complaints(report) == []
 
 
+def test_every_document_comes_back_as_it_went(orthanc: Orthanc, dcmtk: Callable[..., object], tmp_path: Path) -> None:
+    sent = {}
+    for name in ("sr", "text-sr", "kos", "gsps"):
+        path = tmp_path / f"{name}.dcm"
+        path.write_bytes(corpus.report(corpus.named("japanese"), "positive", name))
+        sent[str(pydicom.dcmread(path).SOPInstanceUID)] = path
+        dcmtk("storescu", "-R", "-aec", orthanc.aet, "127.0.0.1", orthanc.port, path)
+    back = [
+        pydicom.dcmread(path)
+        for modality in ("SR", "KO", "PR")
+        for path in orthanc.files(tmp_path / f"back_{modality}", Modality=modality)
+    ]
+    assert {one.SOPInstanceUID for one in back} == set(sent)
+    for one in back:
+        assert one == pydicom.dcmread(sent[one.SOPInstanceUID])
+        assert str(one.PatientName) == corpus.NAMES["japanese"][1]
+
+
 @pytest.mark.parametrize("character_set", ["utf8", "latin1", "cyrillic", "japanese"])
 def test_orthanc_shows_the_patients_name(character_set: str, orthanc: Orthanc, tmp_path: Path) -> None:
     path = tmp_path / "report.dcm"
