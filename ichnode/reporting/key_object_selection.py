@@ -41,7 +41,7 @@ def key_object_selection(
     references : sequence of Dataset
         From `reference_item`.
     evidence : sequence of Dataset
-        The very objects that are referenced, and no others (PS3.3 C.17.6.2.1).
+        The very objects that are referenced, and no others (PS3.3 C.17.6.2).
     """
     from highdicom.sr.value_types import CodeContentItem, TextContentItem
 

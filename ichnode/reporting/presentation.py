@@ -17,14 +17,13 @@ from ichnode.reporting.facts import Answer, ReportIdentity, ReportReference
 from ichnode.reporting.header import result_header
 from ichnode.reporting.key_slices import KeySlice, key_slices, slice_reference
 from ichnode.reporting.part10 import as_file
+from ichnode.reporting.pixel_attributes import functional_groups, matrix_of, rescale_of, spacing_of
 from ichnode.reporting.sentences import NEW_LINE
 
 SERIES_DESCRIPTION = "ICH AI marks on key images (investigational)"
 BRAIN_WINDOW = (40, 80)
 """Centre and width in Hounsfield units."""
 
-_NOT_BY_THE_HEADER = {"MIXED_RESCALE", "MISSING_RESCALE", "WRAP_12BIT_REPAIRED", "MONOCHROME1_INVERTED"}
-"""Warnings that one rescale of the header does not turn the stored values of all slices into Hounsfield units."""
 _LAYER = "ICH AI"
 _LINE = 0.035
 """Height of a line of text as a share of the displayed area."""
@@ -44,7 +43,7 @@ def build_gsps(answer: Answer, identity: ReportIdentity, predecessors: Sequence[
     -------
     bytes or None
         The same for the same input. None without a key slice, and where the window cannot be said in Hounsfield units:
-        a presentation state takes the place of the image's own rescale (PS3.3 C.11.1), and the header's is not that of
+        a presentation state takes the place of the image's own rescale (PS3.4 N.2), and the header's is not that of
         every slice.
 
     Raises
@@ -57,9 +56,8 @@ def build_gsps(answer: Answer, identity: ReportIdentity, predecessors: Sequence[
     shown = key_slices(answer.outcome)
     references = {slice_: _reference(answer, slice_) for slice_ in shown}
     with pydicom.config.disable_value_validation():
-        groups = list(_functional_groups(answer, shown))
-        rescale = _rescale(answer, groups)
-        matrix = _matrix(answer)
+        groups = functional_groups(answer, [slice_.index for slice_ in shown])
+        rescale, matrix = rescale_of(answer, groups), matrix_of(answer)
         if not shown or rescale is None or matrix is None:
             return None
         made = result_header(answer, identity, "PR", SERIES_DESCRIPTION)
@@ -75,7 +73,7 @@ def build_gsps(answer: Answer, identity: ReportIdentity, predecessors: Sequence[
         made.RescaleIntercept, made.RescaleSlope, made.RescaleType = rescale[1], rescale[0], "HU"
         made.SoftcopyVOILUTSequence = [_window()]
         made.PresentationLUTShape = "IDENTITY"
-        made.DisplayedAreaSelectionSequence = [_displayed_area(matrix, _spacing(answer, groups))]
+        made.DisplayedAreaSelectionSequence = [_displayed_area(matrix, spacing_of(answer, groups))]
         made.GraphicLayerSequence = [_layer()]
         made.GraphicAnnotationSequence = [
             _annotation(reference, [*_lines(slice_, len(answer.outcome.order))])
@@ -116,57 +114,6 @@ def _by_instance(references: Sequence[Dataset]) -> list[Dataset]:
     return items
 
 
-def _functional_groups(answer: Answer, shown: Sequence[KeySlice]) -> Iterator[Dataset]:
-    """Yield what may hold rescale and pixel spacing: the header itself, or the functional groups of the key frames."""
-    header = answer.header
-    yield header
-    yield from header.get("SharedFunctionalGroupsSequence") or ()
-    frames = header.get("PerFrameFunctionalGroupsSequence") or ()
-    for slice_ in shown:
-        number = answer.outcome.order[slice_.index][1]
-        if number <= len(frames):
-            yield frames[number - 1]
-
-
-def _rescale(answer: Answer, groups: Sequence[Dataset]) -> tuple[DSfloat, DSfloat] | None:
-    """Return the slope and intercept that hold for every key slice; None where there are none that do."""
-    if _NOT_BY_THE_HEADER & {warning.code for warning in answer.outcome.warnings}:
-        return None
-    if str(answer.header.get("SOPInstanceUID")) not in {instance for instance, _ in answer.outcome.order}:
-        return None  # a localizer, say, that was set aside: its rescale is its own
-    found = set()
-    for group in groups:
-        holder = (group.get("PixelValueTransformationSequence") or [group])[0]
-        slope, intercept = holder.get("RescaleSlope"), holder.get("RescaleIntercept")
-        if slope and intercept is not None:
-            found.add((_decimal(slope), _decimal(intercept)))
-    return found.pop() if len(found) == 1 else None
-
-
-def _decimal(value: float) -> DSfloat:
-    """Return a number in the 16 characters of a decimal string (PS3.5 6.2)."""
-    return DSfloat(float(value), auto_format=True)
-
-
-def _spacing(answer: Answer, groups: Sequence[Dataset]) -> Sequence[float] | None:
-    if answer.images is not None:
-        return answer.images.spacing_mm
-    for group in groups:
-        spacing = (group.get("PixelMeasuresSequence") or [group])[0].get("PixelSpacing")
-        if spacing and len(spacing) == 2:
-            return list(spacing)
-    return None
-
-
-def _matrix(answer: Answer) -> tuple[int, int] | None:
-    """Return rows and columns."""
-    if answer.images is not None:
-        _, rows, columns = answer.images.volume.shape
-    else:
-        rows, columns = answer.header.get("Rows"), answer.header.get("Columns")
-    return (int(rows), int(columns)) if rows and columns else None
-
-
 def _window() -> Dataset:
     item = Dataset()
     item.WindowCenter, item.WindowWidth = BRAIN_WINDOW
@@ -174,7 +121,7 @@ def _window() -> Dataset:
     return item
 
 
-def _displayed_area(matrix: tuple[int, int], spacing: Sequence[float] | None) -> Dataset:
+def _displayed_area(matrix: tuple[int, int], spacing: Sequence[DSfloat] | None) -> Dataset:
     """Return the whole image, fitted to the screen; pixels count as square where their size is not known."""
     rows, columns = matrix
     item = Dataset()
@@ -183,7 +130,7 @@ def _displayed_area(matrix: tuple[int, int], spacing: Sequence[float] | None) ->
     if spacing is None:
         item.PresentationPixelAspectRatio = [1, 1]
     else:
-        item.PresentationPixelSpacing = [_decimal(side) for side in spacing]
+        item.PresentationPixelSpacing = list(spacing)
     return item
 
 
