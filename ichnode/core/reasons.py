@@ -35,6 +35,18 @@ REJECTIONS: Mapping[str, str] = {
 }
 """Why a series is not analysed."""
 
+NO_ANSWER_EXPECTED = frozenset(
+    {
+        "NOT_CT", "SCREEN_SAVE", "LOCALIZER", "NO_PIXELS", "DERIVED", "NOT_HOUNSFIELD", "NOT_AXIAL", "NOT_HEAD",
+        "UNKNOWN_BODY_PART", "BONE_KERNEL", "ANOTHER_SERIES_CHOSEN",
+    }
+)  # fmt: skip
+"""Reasons of series for which nobody waits: not a head scan to be read, or not the one of its study that is read.
+
+A report says so; a picture of it would be in the way. All other reasons are those of a head CT that somebody may think
+was read.
+"""
+
 WARNINGS: Mapping[str, str] = {
     "GANTRY_TILT": "The gantry was tilted.",
     "NON_UNIFORM_SPACING": "The slices are not evenly spaced.",

@@ -88,3 +88,6 @@ UNDETERMINED = Code("373068000", "SCT", "Undetermined")  # CID 240
 # CID 7005 Contributing equipment purposes of reference
 ACQUISITION_EQUIPMENT = Code("109101", "DCM", "Acquisition Equipment")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+
+# CID 7202 Source image purposes of reference
+SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")

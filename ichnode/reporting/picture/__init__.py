@@ -1,0 +1,1 @@
+"""What the pictures of a result look like: slices, heat maps, a chart and words, drawn with Pillow."""

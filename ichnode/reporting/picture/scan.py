@@ -1,0 +1,89 @@
+"""The slices of a series as they are shown: turned, cropped to the head, with square millimetres and lettered edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichnode.core.images import SeriesImages
+from ichnode.reporting.picture.fusion import coloured, fused, grey, window_of
+from ichnode.reporting.picture.lettering import PALE, Box, Canvas
+from ichnode.reporting.picture.view import View, radiological
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+_TISSUE_HU = -200
+_SHARE = 0.04
+"""A line of pixels belongs to the head where at least this share of it is tissue, so that the head holder does not."""
+_MARGIN = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The view and the crop that all slices of a page share.
+
+    Attributes
+    ----------
+    crop : (int, int, int, int)
+        First and last row, first and last column as shown; the last ones outside.
+    """
+
+    images: SeriesImages
+    view: View
+    crop: tuple[int, int, int, int]
+
+    @classmethod
+    def of(cls, images: SeriesImages, shown: Sequence[int]) -> Scan:
+        """Return the scan cropped to the head in the slices that are shown."""
+        view = radiological(images.orientation)
+        tissue = np.any([view.turn(images.volume[index]) > _TISSUE_HU for index in shown], axis=0)
+        return cls(images, view, (*_extent(tissue.mean(1)), *_extent(tissue.mean(0))))
+
+    def draw(
+        self, canvas: Canvas, box: Box, index: int, name: str, caption: str,
+        heat: NDArray[np.float32] | None = None,
+    ) -> None:  # fmt: skip
+        """Draw a slice as large as it fits into the upper part of a box, with a caption below and letters at its edges.
+
+        Parameters
+        ----------
+        name : str
+            The class it is shown for, which decides the window.
+        heat : (rows, columns) array of float32, optional
+            Laid over the slice.
+        """
+        left, top, right, bottom = box
+        below = 26
+        width, height = self._size(right - left, bottom - top - below)
+        greys = grey(self._shown(self.images.volume[index]), window_of(name)[1], (width, height))
+        at = left + (right - left - width) // 2
+        canvas.paste(coloured(greys) if heat is None else fused(greys, self._shown(heat)), at, top)
+        canvas.write(caption, (left, top + height, right, top + height + below), 20, colour=PALE, align="center")
+        middle = top + height // 2
+        aside = 24 if at - left >= 24 else -4  # beside the slice where there is room
+        for letter, x, align in ((self.view.left, at - aside, "left"), (self.view.right, at + width + aside, "right")):
+            edge = (x, middle - 14, x + 24, middle + 14) if align == "left" else (x - 24, middle - 14, x, middle + 14)
+            canvas.write(letter, edge, 22, align=align, middle=True, outlined=True)
+
+    def _shown(self, stored: NDArray[_Scalar]) -> NDArray[_Scalar]:
+        first_row, last_row, first_column, last_column = self.crop
+        return self.view.turn(stored)[first_row:last_row, first_column:last_column]
+
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the largest width and height that fit and show a millimetre as long in both directions."""
+        tall, wide = self.view.pixel_mm(self.images.spacing_mm)
+        high_mm, wide_mm = tall * (self.crop[1] - self.crop[0]), wide * (self.crop[3] - self.crop[2])
+        scale = min(width / wide_mm, height / high_mm)
+        return max(1, round(wide_mm * scale)), max(1, round(high_mm * scale))
+
+
+def _extent(share: NDArray[np.floating]) -> tuple[int, int]:
+    """Return the first and last line of the head with a margin; all lines where there is no head."""
+    found = np.flatnonzero(share >= _SHARE)
+    if not len(found):
+        return 0, len(share)
+    margin = round(len(share) * _MARGIN)
+    return max(0, int(found[0]) - margin), min(len(share), int(found[-1]) + 1 + margin)
