@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,36 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ichnode.errors import BundleError
+from ichnode.inference.activation import class_activation, on_image, pulls, stage_of
 from ichnode.inference.bundle import Bundle, load_bundle
 from ichnode.inference.memory import keep_memory
 from ichnode.inference.network import CnnLstm, load_state
-from ichnode.inference.preprocess import channels, prepare
+from ichnode.inference.preprocess import Prepared, channels, prepare
 
 MICRO_BATCH = 4
 """Slices that go through the CNN together: bounds memory for any series; more is not faster on a CPU."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A series as the network has read it: the scores, and what it takes to explain them.
+
+    Attributes
+    ----------
+    scores : float32 array of shape (slices, 6), columns as `ichnode.core.findings.CLASSES`, 0..1
+        In the order the slices were given. Thin slices that were averaged to one slab share its scores. Not calibrated
+        probabilities.
+    prepared : Prepared
+    features : tuple of tensors of shape (slabs, features)
+        Pooled features; a second one of the mirrored slices where the bundle asks for that reading.
+    shape : (slices, rows, columns)
+        Of the volume.
+    """
+
+    scores: NDArray[np.float32]
+    prepared: Prepared
+    features: tuple[Tensor, ...]
+    shape: tuple[int, int, int]
 
 
 class Engine:
@@ -69,23 +93,25 @@ class Engine:
         try:
             network = CnnLstm.build(bundle.architecture)
             load_state(network, load_file(bundle.weights))
+            stage_of(network)
         except (RuntimeError, SafetensorError) as error:
             raise BundleError(
                 f"The weights of the model bundle {path} do not fit the network {bundle.architecture.backbone!r}."
             ) from error
-        network.eval().to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.eval().requires_grad_(False).to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(bundle, network, chosen)
 
     def warm(self) -> None:
-        """Run once on air, so that the first patient does not wait for memory and kernels."""
+        """Read and explain air once, so that the first patient does not wait for memory and kernels."""
         side = self.bundle.preprocessing.matrix
         air = np.full((2 * MICRO_BATCH + 1, side, side), -1024, np.int16)
-        self.score(air, [self.bundle.preprocessing.slab_mm * i for i in range(len(air))], (1.0, 1.0))
+        reading = self.read(air, [self.bundle.preprocessing.slab_mm * i for i in range(len(air))], (1.0, 1.0))
+        self.activations(reading, [(0, 0)])
 
-    def score(
+    def read(
         self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float]
-    ) -> NDArray[np.float32]:
-        """Score every slice of one series.
+    ) -> Reading:
+        """Score every slice of one series, and keep what it takes to explain the scores.
 
         Parameters
         ----------
@@ -95,30 +121,78 @@ class Engine:
             Position along the slice normal, growing towards the vertex. Any order.
         pixel_spacing_mm : (between rows, between columns)
 
-        Returns
-        -------
-        float32 array of shape (slices, 6), columns as `ichnode.core.findings.CLASSES`, 0..1
-            In the order the slices were given. Thin slices that were averaged to one slab share its scores. Not
-            calibrated probabilities.
-
         Raises
         ------
         BadObject
             Shapes, positions or spacing do not describe a volume.
         """
-        how = self.bundle.preprocessing
-        prepared = prepare(volume_hu, positions_mm, pixel_spacing_mm, how)
-        with torch.inference_mode():
-            scores = self._read(prepared.hu, mirror=False)
-            if how.mirrored:
-                scores = (scores + self._read(prepared.hu, mirror=True)) / 2
-        result: NDArray[np.float32] = scores.cpu().numpy()[prepared.slab_of]
-        return result
+        prepared = prepare(volume_hu, positions_mm, pixel_spacing_mm, self.bundle.preprocessing)
+        views = (False, True) if self.bundle.preprocessing.mirrored else (False,)
+        # No inference_mode: what it makes cannot take part in a gradient later.
+        with torch.no_grad():
+            features = tuple(self._features(prepared.hu, mirror) for mirror in views)
+            read = [torch.sigmoid(self._network.read(seen, [len(seen)])) for seen in features]  # (slabs, 6) each
+            scores = torch.stack(read).mean(0)
+        slices, rows, columns = volume_hu.shape
+        return Reading(scores.cpu().numpy()[prepared.slab_of], prepared, features, (slices, rows, columns))
 
-    def _read(self, hu: Tensor, mirror: bool) -> Tensor:
-        features = []
-        for part in hu.split(MICRO_BATCH):
-            pictures = channels(part.to(self._device), self.bundle.preprocessing)  # (up to 4, 3, H, W)
-            view = pictures.flip(-1) if mirror else pictures
-            features.append(self._network.cnn(view.contiguous(memory_format=torch.channels_last)))
-        return torch.sigmoid(self._network.read(torch.cat(features), [len(hu)]))  # (slabs, 6)
+    def score(
+        self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float]
+    ) -> NDArray[np.float32]:
+        """Return only the scores of `read`, shape (slices, 6)."""
+        return self.read(volume_hu, positions_mm, pixel_spacing_mm).scores
+
+    def activations(self, reading: Reading, wanted: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+        """Return where in a slice the network saw what raised one of the slice's scores.
+
+        See `ichnode.inference.activation`. A slice that was averaged into a slab has the map of its slab. Where the
+        score is the mean of a plain and a mirrored reading, the maps of both readings' logits are added, the mirrored
+        one turned back, before what is negative is cut off.
+
+        Parameters
+        ----------
+        reading : Reading
+        wanted : sequence of (slice, class column)
+            Columns as `ichnode.core.findings.CLASSES`.
+
+        Returns
+        -------
+        float32 array of shape (wanted, rows, columns), 0..1
+            On the pixels of the image; 1 is the highest value of all the maps wanted together, so that the pictures of
+            one series can be compared. Maps that are 0 throughout stay so.
+
+        Raises
+        ------
+        BundleError
+            The backbone gives no feature maps.
+        """
+        _, rows, columns = reading.shape
+        slab_of = reading.prepared.slab_of
+        places = [(int(slab_of[index]), column) for index, column in wanted]
+        if not places:
+            return np.zeros((0, rows, columns), np.float32)
+        once = list(dict.fromkeys(places))
+        cells = torch.stack([self._cells(reading, mirror, once) for mirror in range(len(reading.features))])
+        maps = on_image(cells.sum(0).clamp_(min=0).cpu().numpy(), reading.prepared.field, rows, columns)
+        highest = float(maps.max())
+        if highest > 0:
+            maps /= highest
+        return maps[[once.index(place) for place in places]]
+
+    def _cells(self, reading: Reading, mirror: int, places: Sequence[tuple[int, int]]) -> Tensor:
+        pull = pulls(self._network, reading.features[mirror], places)
+        hu = reading.prepared.hu[[slab for slab, _ in places]]
+        found = [
+            class_activation(self._network, self._pictures(part, bool(mirror)), towards)
+            for part, towards in zip(hu.split(MICRO_BATCH), pull.split(MICRO_BATCH), strict=True)
+        ]
+        cells = torch.cat(found)
+        return cells.flip(-1) if mirror else cells
+
+    def _features(self, hu: Tensor, mirror: bool) -> Tensor:
+        return torch.cat([self._network.cnn(self._pictures(part, mirror)) for part in hu.split(MICRO_BATCH)])
+
+    def _pictures(self, hu: Tensor, mirror: bool) -> Tensor:
+        pictures = channels(hu.to(self._device), self.bundle.preprocessing)  # (up to 4, 3, H, W)
+        view = pictures.flip(-1) if mirror else pictures
+        return view.contiguous(memory_format=torch.channels_last)

@@ -41,6 +41,21 @@ _HIGHEST_HU = 3071.0
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """The rectangle of the image that the network sees, in whole pixels; it may reach beyond the image.
+
+    Attributes
+    ----------
+    first : (row, column)
+        Its first pixel; negative where it begins outside the image.
+    size : (rows, columns)
+    """
+
+    first: tuple[int, int]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A series ready for windowing.
 
@@ -50,10 +65,13 @@ class Prepared:
         From the lowest to the highest position.
     slab_of : array of shape (slices,)
         For every slice, in the order it was given, its slab.
+    field : Field
+        What of every slice became `hu`: the way back from the network's grid to the image.
     """
 
     hu: Tensor
     slab_of: NDArray[np.intp]
+    field: Field
 
 
 def prepare(
@@ -88,7 +106,8 @@ def prepare(
     slab_of = np.empty_like(indices)
     slab_of[order] = indices
     np.clip(slabs, AIR_HU, _HIGHEST_HU, out=slabs)
-    return Prepared(in_plane(slabs, pixel_spacing_mm, how), slab_of)
+    field = field_of(slabs, pixel_spacing_mm, how)
+    return Prepared(_resample(_cut(slabs, field, AIR_HU), how.matrix), slab_of, field)
 
 
 def channels(hu: Tensor, how: Preprocessing) -> Tensor:
@@ -112,18 +131,27 @@ def in_plane(
     `centre` (row, column) and the value `outside` the image may be given, so that the lab can cut an expert's outline
     exactly as the picture it belongs to.
     """
+    return _resample(_cut(slabs, field_of(slabs, pixel_spacing_mm, how, centre), outside), how.matrix)
+
+
+def field_of(
+    slabs: NDArray[np.float32],
+    pixel_spacing_mm: tuple[float, float],
+    how: Preprocessing,
+    centre: tuple[float, float] | None = None,
+) -> Field:
+    """Tell which rectangle of slices of shape (n, rows, columns) rule 3 cuts out."""
     rows, columns = slabs.shape[1:]
-    side = how.matrix
     if how.field_of_view_mm is None:
         longest = max(rows, columns)
-        if longest > 1.25 * side:
-            return _resample(_cut(slabs, (rows / 2, columns / 2), (longest, longest), outside), side)
-        return torch.from_numpy(_cut(slabs, (rows / 2, columns / 2), (side, side), outside))
-    size = (
-        max(1, round(how.field_of_view_mm / pixel_spacing_mm[0])),
-        max(1, round(how.field_of_view_mm / pixel_spacing_mm[1])),
-    )
-    return _resample(_cut(slabs, centre or centre_of_head(slabs), size, outside), side)
+        side = longest if longest > 1.25 * how.matrix else how.matrix
+        return _around((rows / 2, columns / 2), (side, side))
+    down, across = (max(1, round(how.field_of_view_mm / step)) for step in pixel_spacing_mm)
+    return _around(centre or centre_of_head(slabs), (down, across))
+
+
+def _around(centre: tuple[float, float], size: tuple[int, int]) -> Field:
+    return Field((round(centre[0] - size[0] / 2), round(centre[1] - size[1] / 2)), size)
 
 
 def _resample(square: NDArray[np.float32], side: int) -> Tensor:
@@ -136,15 +164,12 @@ def _resample(square: NDArray[np.float32], side: int) -> Tensor:
     return out
 
 
-def _cut(
-    slabs: NDArray[np.float32], centre: tuple[float, float], size: tuple[int, int], outside: float
-) -> NDArray[np.float32]:
-    """Return the rectangle of `size` around `centre`; beyond the image it holds `outside`."""
-    out = np.full((len(slabs), *size), outside, np.float32)
+def _cut(slabs: NDArray[np.float32], field: Field, outside: float) -> NDArray[np.float32]:
+    """Return the field of every slice; beyond the image it holds `outside`."""
+    out = np.full((len(slabs), *field.size), outside, np.float32)
     here: list[slice] = [slice(None)]
     there: list[slice] = [slice(None)]
-    for middle, extent, limit in zip(centre, size, slabs.shape[1:], strict=True):
-        first = round(middle - extent / 2)
+    for first, extent, limit in zip(field.first, field.size, slabs.shape[1:], strict=True):
         here.append(slice(max(0, -first), max(0, min(extent, limit - first))))
         there.append(slice(max(0, first), max(0, min(limit, first + extent))))
     out[tuple(here)] = slabs[tuple(there)]

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichnode.core.brain import no_brain_seen
-from ichnode.core.findings import Outcome, Verdict, Warned, findings_from, verdict_of
+from ichnode.core.findings import CLASSES, Finding, Outcome, Verdict, Warned, findings_from, verdict_of
+from ichnode.core.images import SeriesImages
 from ichnode.core.reasons import because
 from ichnode.core.slices import Slice
 from ichnode.dicom.pixels import read_hounsfield
 from ichnode.errors import BadObject
-from ichnode.inference.engine import Engine
+from ichnode.inference.engine import Engine, Reading
 from ichnode.steps.assemble import Look
 
+MOST_MAPS = 12
+"""Heat maps of one series: more slices than that nobody looks at one by one, and each costs time."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Interpretation:
-    """An outcome and how long its stages took, in seconds."""
+    """What a series is judged to be.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    seconds : dict of stage to float
+        How long each stage took: ``load``, ``inference``, and ``explain`` where heat maps were made.
+    images : SeriesImages
+        What was read, and the heat maps; there are none where nothing was found.
+    """
 
     outcome: Outcome
     seconds: dict[str, float]
+    images: SeriesImages
 
 
 def interpret(
@@ -52,9 +66,7 @@ def interpret(
     begun = time.perf_counter()
     slices = [look.slices[i] for i in look.geometry.order]
     volume, pixel_warnings = _volume(slices, [files[i] for i in look.geometry.order])
-    spacing = slices[0].pixel_spacing_mm
-    if spacing is None:
-        raise BadObject("The series has no PixelSpacing.", "NO_POSITIONS")
+    images = _images(slices, volume)
     loaded = time.perf_counter()
     warnings = _once([*look.geometry.warnings, *look.eligibility.warnings, *pixel_warnings])
     if missing is not None:
@@ -62,18 +74,63 @@ def interpret(
     if conflicts:
         warnings += (because("CONFLICTING_INSTANCE", f"{conflicts} instance(s); the content that came first was read"),)
     order = tuple((s.sop_instance_uid, s.frame) for s in slices)
-    empty = no_brain_seen(volume, look.geometry.positions_mm, spacing)
+    empty = no_brain_seen(volume, look.geometry.positions_mm, images.spacing_mm)
     if empty is not None:
         outcome = Outcome(Verdict.NOT_ANALYSED, warnings=warnings, reason=empty, missing=missing)
-        return Interpretation(outcome, {"load": loaded - begun})
-    scores = engine.score(volume, look.geometry.positions_mm, spacing)
+        return Interpretation(outcome, {"load": loaded - begun}, images)
+    reading = engine.read(volume, look.geometry.positions_mm, images.spacing_mm)
+    scores = reading.scores
     if scores.shape != (len(slices), 6) or not np.isfinite(scores).all():
         raise BadObject("The network gave scores that are not numbers.", "ANALYSIS_FAILED")
     scored = time.perf_counter()
     rows = tuple(tuple(float(value) for value in row) for row in scores)
     findings = findings_from(rows, engine.bundle.thresholds)
     outcome = Outcome(verdict_of(findings), rows, findings, warnings, None, missing, order)
-    return Interpretation(outcome, {"load": loaded - begun, "inference": scored - loaded})
+    seconds = {"load": loaded - begun, "inference": scored - loaded}
+    heat_class = explained(rows, findings)
+    if heat_class:
+        images = replace(images, heat=_heat(engine, reading, heat_class), heat_class=heat_class)
+        seconds["explain"] = time.perf_counter() - scored
+    return Interpretation(outcome, seconds, images)
+
+
+def explained(scores: Sequence[Sequence[float]], findings: Sequence[Finding]) -> dict[int, str]:
+    """Choose the slices that get a heat map, and the class that each map explains.
+
+    Every slice on which some class reaches its threshold, at most `MOST_MAPS`: key slices first, then the highest
+    scores of `any`. The class is `any` where it reaches its threshold, else the highest of those that do.
+
+    Parameters
+    ----------
+    scores : sequence of shape (slices, 6)
+    findings : sequence of Finding
+        One per class, in the order of `CLASSES`.
+
+    Returns
+    -------
+    dict of slice index to class name, in the order of the slices; empty where nothing was found.
+    """
+    key = {index for finding in findings for index in finding.key_slices}
+    classes: dict[int, str] = {}
+    for index, row in enumerate(scores):
+        over = [column for column, finding in enumerate(findings) if row[column] >= finding.threshold]
+        if over:
+            classes[index] = CLASSES[0 if over[0] == 0 else max(over, key=lambda column: row[column])]
+    chosen = sorted(classes, key=lambda index: (index not in key, -scores[index][0]))[:MOST_MAPS]
+    return {index: classes[index] for index in sorted(chosen)}
+
+
+def _images(slices: Sequence[Slice], volume: NDArray[np.int16]) -> SeriesImages:
+    first = slices[0]
+    positions = tuple(s.position_mm for s in slices if s.position_mm is not None)
+    if first.pixel_spacing_mm is None or first.orientation is None or len(positions) != len(slices):
+        raise BadObject("The series has no PixelSpacing, orientation or positions.", "NO_POSITIONS")
+    return SeriesImages(volume, first.pixel_spacing_mm, {}, {}, first.orientation, positions, first.thickness_mm)
+
+
+def _heat(engine: Engine, reading: Reading, heat_class: dict[int, str]) -> dict[int, NDArray[np.float32]]:
+    maps = engine.activations(reading, [(index, CLASSES.index(name)) for index, name in heat_class.items()])
+    return dict(zip(heat_class, maps, strict=True))
 
 
 def _volume(slices: Sequence[Slice], files: Sequence[Path]) -> tuple[NDArray[np.int16], list[Warned]]:

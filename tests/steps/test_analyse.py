@@ -53,7 +53,7 @@ def test_result_report_and_outbox(node, engine, slice_files):
     assert len(result["outcome"]["scores"]) == len(uids)
     assert [f["name"] for f in result["outcome"]["findings"]] == list(CLASSES)
     assert result["model_digest"] == engine.bundle.digest
-    assert set(result["seconds"]) == {"load", "inference", "report"}
+    assert set(result["seconds"]) == {"load", "inference", "explain", "report"}
     (row,) = rows(node.worklist, schema.reports)
     sr = dcmread(node.spool.path(row["file"]))
     assert sr.SOPInstanceUID == row["sop_instance_uid"]
