@@ -18,13 +18,17 @@ _INFERNO = np.array(
     ],
     np.float32,
 )  # fmt: skip
-_FAINTEST, _FULL, _OPACITY = 0.1, 0.5, 0.6
-"""Activation from which on the map is seen, at which it is as opaque as it gets, and how opaque that is."""
+FAINTEST = 0.1
+"""Activation, as a share of the highest of the series, from which on a map is seen."""
+_FULL, _OPACITY = 0.4, 0.65
+"""Activation at which the map is as opaque as it gets, and how opaque that is."""
+_DARKEST = 0.25
+"""Where in the colours the map begins: darker ones are not told from dark brain."""
 
 
 def window_of(heat_class: str | None) -> tuple[str, Window]:
     """Return name and window in which a class is best seen: blood along the skull is lost in the brain window."""
-    return ("subdural window", SUBDURAL) if heat_class == "subdural" else ("brain window", BRAIN)
+    return ("subdural", SUBDURAL) if heat_class == "subdural" else ("brain", BRAIN)
 
 
 def inferno(activation: Floats) -> Floats:
@@ -56,8 +60,14 @@ def fused(greys: Floats, heat: Floats) -> Floats:
     height, width = greys.shape
     resized = Image.fromarray(heat.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
     activation = np.clip(np.asarray(resized, np.float32), 0, 1)
-    opacity = _OPACITY * np.clip((activation - _FAINTEST) / (_FULL - _FAINTEST), 0, 1)[..., None]
-    return coloured(greys) * (1 - opacity) + inferno(activation) * opacity
+    opacity = _OPACITY * np.clip((activation - FAINTEST) / (_FULL - FAINTEST), 0, 1)[..., None]
+    return coloured(greys) * (1 - opacity) + inferno(_DARKEST + (1 - _DARKEST) * activation) * opacity
+
+
+def scale_bar(width: int, height: int) -> Floats:
+    """Return the colours of a map from no activation to the highest, left to right, as they look on grey brain."""
+    ramp = np.linspace(0, 1, width, dtype=np.float32)[None].repeat(height, 0)
+    return fused(np.full((height, width), 100, np.float32), ramp)
 
 
 def coloured(greys: Floats) -> Floats:

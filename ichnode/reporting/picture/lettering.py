@@ -77,7 +77,7 @@ class Canvas:
         """
         left, top, right, bottom = box
         lines, fitting, cut = _fitted(text, right - left - 2, bottom - top, size, smallest)
-        stroke = fitting / 50 if bold else 0.0
+        stroke = fitting / 80 if bold else 0.0
         height = line_height(fitting)
         y = top + (bottom - top - height * len(lines)) // 2 if middle else top
         ink = [right, bottom, left, top]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ichnode.core.findings import Verdict
 from ichnode.core.images import SeriesImages
 from ichnode.reporting.facts import Answer
 from ichnode.reporting.picture import places
-from ichnode.reporting.picture.fusion import inferno
+from ichnode.reporting.picture.fusion import scale_bar
 from ichnode.reporting.picture.lettering import AMBER, BLACK, PALE, WHITE, Box, Canvas, Colour
 from ichnode.reporting.picture.scan import Scan
 from ichnode.reporting.picture.strip import draw_strip
@@ -89,8 +87,7 @@ def _legend(canvas: Canvas, box: Box, text: str, with_heat: bool) -> None:
         canvas.write(text, box, 22, align="center", middle=True)
         return
     bar: Box = (left + 50, top + 10, left + 200, bottom - 10)
-    ramp = np.linspace(0, 1, bar[2] - bar[0], dtype=np.float32)[None].repeat(bar[3] - bar[1], 0)
-    canvas.paste(inferno(ramp), bar[0], bar[1])
+    canvas.paste(scale_bar(bar[2] - bar[0], bar[3] - bar[1]), bar[0], bar[1])
     canvas.draw.rectangle((bar[0] - 1, bar[1] - 1, bar[2], bar[3]), outline=PALE)
     canvas.write("low", (left, top, bar[0] - 4, bottom), 22, align="right", middle=True)
     canvas.write("high", (bar[2] + 4, top, bar[2] + 54, bottom), 22, middle=True)

@@ -18,7 +18,7 @@ MAKER: Box = (12, 972, 1012, 1020)
 _WORDS = 54
 """Height of the two lines above a slice."""
 _LEGEND = 46
-_LARGE = 560
+_LARGE = 612
 """Width of the first block where there are three pairs."""
 _GAP = 8
 

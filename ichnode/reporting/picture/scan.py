@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichnode.core.images import SeriesImages
-from ichnode.reporting.picture.fusion import coloured, fused, grey, window_of
-from ichnode.reporting.picture.lettering import PALE, Box, Canvas
+from ichnode.reporting.picture.fusion import FAINTEST, coloured, fused, grey, window_of
+from ichnode.reporting.picture.lettering import BLACK, PALE, WHITE, Box, Canvas
 from ichnode.reporting.picture.view import View, radiological
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _TISSUE_HU = -200
 _SHARE = 0.04
-"""A line of pixels belongs to the head where at least this share of it is tissue, so that the head holder does not."""
+"""A line of pixels belongs to the head where at least this share of it is tissue."""
 _MARGIN = 0.03
 
 
@@ -62,11 +62,25 @@ class Scan:
         at = left + (right - left - width) // 2
         canvas.paste(coloured(greys) if heat is None else fused(greys, self._shown(heat)), at, top)
         canvas.write(caption, (left, top + height, right, top + height + below), 20, colour=PALE, align="center")
+        if heat is not None and heat.max() >= FAINTEST:
+            self._cross(canvas, (at, top, width, height), heat)
         middle = top + height // 2
         aside = 24 if at - left >= 24 else -4  # beside the slice where there is room
         for letter, x, align in ((self.view.left, at - aside, "left"), (self.view.right, at + width + aside, "right")):
             edge = (x, middle - 14, x + 24, middle + 14) if align == "left" else (x - 24, middle - 14, x, middle + 14)
             canvas.write(letter, edge, 22, align=align, middle=True, outlined=True)
+
+    def _cross(self, canvas: Canvas, picture: tuple[int, int, int, int], heat: NDArray[np.float32]) -> None:
+        """Point at the highest activation, so that its place is seen without colours too."""
+        left, top, width, height = picture
+        shown = self._shown(heat)
+        row, column = np.unravel_index(int(np.argmax(shown)), shown.shape)
+        x = left + round((int(column) + 0.5) * width / shown.shape[1])
+        y = top + round((int(row) + 0.5) * height / shown.shape[0])
+        for colour, thick in ((BLACK, 4), (WHITE, 2)):
+            for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                ends = (x + 9 * dx, y + 9 * dy, x + 20 * dx, y + 20 * dy)
+                canvas.draw.line(ends, fill=colour, width=thick)
 
     def _shown(self, stored: NDArray[_Scalar]) -> NDArray[_Scalar]:
         first_row, last_row, first_column, last_column = self.crop
@@ -81,9 +95,16 @@ class Scan:
 
 
 def _extent(share: NDArray[np.floating]) -> tuple[int, int]:
-    """Return the first and last line of the head with a margin; all lines where there is no head."""
-    found = np.flatnonzero(share >= _SHARE)
-    if not len(found):
+    """Return the first and last line of the head with a margin; all lines where there is no head.
+
+    The head is the unbroken run of lines about the fullest one: the holder lies apart from it.
+    """
+    fullest = int(np.argmax(share))
+    if share[fullest] < _SHARE:
         return 0, len(share)
+    outside = np.flatnonzero(share < _SHARE)
+    before, after = outside[outside < fullest], outside[outside > fullest]
     margin = round(len(share) * _MARGIN)
-    return max(0, int(found[0]) - margin), min(len(share), int(found[-1]) + 1 + margin)
+    first = int(before[-1]) + 1 if len(before) else 0
+    last = int(after[0]) if len(after) else len(share)
+    return max(0, first - margin), min(len(share), last + margin)

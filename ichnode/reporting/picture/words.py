@@ -14,7 +14,7 @@ from ichnode.reporting.picture.fusion import window_of
 from ichnode.reporting.sentences import UNCALIBRATED, UNREAD, ascii_only, headline
 
 BANNER = "RESEARCH USE ONLY - investigational AI output, not verified by a radiologist"
-HEAT_LEGEND = "activation of the network, not an outline of the bleed"
+HEAT_LEGEND = "activation of the network (cross: its peak), not an outline of the bleed"
 HIGHEST_LEGEND = "These are the slices with the highest scores of the series; none reaches a threshold."
 STRIP_TITLE = "Score of any hemorrhage, slice by slice (dashed: threshold {threshold:.3f})"
 _MOST_SHOWN = 3
@@ -111,8 +111,8 @@ def shown_slices(outcome: Outcome, heated: Sequence[int] = ()) -> tuple[tuple[in
     """Return up to three slices to show, each with the class that it is shown for.
 
     Of what is present first the best slice of each class, the highest score first; then its other key slices, those
-    with a heat map before those without. Where nothing is present, the slices with the highest score of any
-    hemorrhage, no two of them neighbours.
+    that are no neighbours of one already chosen and have a heat map before the rest. Where nothing is present, the
+    slices with the highest score of any hemorrhage, no two of them neighbours.
     """
     if outcome.verdict is Verdict.NEGATIVE:
         return tuple((index, CLASSES[0]) for index in _highest([row[0] for row in outcome.scores]))
@@ -122,9 +122,12 @@ def shown_slices(outcome: Outcome, heated: Sequence[int] = ()) -> tuple[tuple[in
         if not set(finding.key_slices) & set(chosen):
             chosen.setdefault(finding.key_slices[0], finding.name)
     rest = [slice_ for slice_ in key_slices(outcome) if slice_.index not in chosen]
-    for slice_ in sorted(rest, key=lambda slice_: slice_.index not in heated):
+    while rest and len(chosen) < _MOST_SHOWN:
+        beside = {index + step for index in chosen for step in (-1, 1)}
+        slice_ = min(rest, key=lambda slice_: (slice_.index in beside, slice_.index not in heated))
+        rest.remove(slice_)
         subtypes = [name for name, _ in slice_.shows if name != CLASSES[0]]
-        chosen.setdefault(slice_.index, subtypes[0] if subtypes else CLASSES[0])
+        chosen[slice_.index] = subtypes[0] if subtypes else CLASSES[0]
     return tuple(chosen.items())[:_MOST_SHOWN]
 
 
@@ -144,18 +147,18 @@ def _captions(answer: Answer) -> tuple[Caption, ...]:
     if outcome.verdict is Verdict.NOT_ANALYSED:
         middle, (name, window) = slices // 2, window_of(None)
         title = f"Image {middle + 1} of {slices}, to recognise the scan by"
-        return (Caption(middle, title, "Not analysed", f"{name}, L {window.level:g} W {window.width:g}", None, ""),)
+        return (Caption(middle, title, "Not analysed", f"{name} W {window.width:g} L {window.level:g}", None, ""),)
     made = []
     for index, name in shown_slices(outcome, tuple(images.heat)):
         finding = outcome.findings[CLASSES.index(name)]
         score = outcome.scores[index][CLASSES.index(name)]
         where, window = window_of(name)
-        heat = f"heat map: {_named(images.heat_class[index])}" if index in images.heat else None
+        heat = f"heat map: {images.heat_class[index]}" if index in images.heat else None
         made.append(
             Caption(
                 index, f"Image {index + 1} of {slices}{f': {_named(name)}' if finding.present else ''}",
                 f"score {score:.3f}, threshold {finding.threshold:.3f}",
-                f"{where}, L {window.level:g} W {window.width:g}", heat, name,
+                f"{where} W {window.width:g} L {window.level:g}", heat, name,
             )
         )  # fmt: skip
     return tuple(made)
