@@ -1,8 +1,9 @@
 """The lab's commands.
 
 ``python -m ichnode_training first DATA --into BUNDLE`` trains the first bundle on CT-ICH and cross-validates it by
-patient in the same run; ``python -m ichnode_training card BUNDLE --into FILE`` writes its card for people. On a
-machine that others use, too, set ``OMP_WAIT_POLICY=passive``: threads that spin while they wait cost a factor of seven.
+patient in the same run; ``python -m ichnode_training card BUNDLE --into FILE`` writes its card for people;
+``python -m ichnode_training pointing`` measures whether heat maps point at the lesion. On a machine that others use,
+too, set ``OMP_WAIT_POLICY=passive``: threads that spin while they wait cost a factor of seven.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ichnode.inference.bundle import load_bundle
+from ichnode.inference.bundle import default_bundle_path, load_bundle
 from ichnode.inference.card import as_markdown
+from ichnode.inference.engine import Engine
 from ichnode.inference.memory import keep_memory
 
 from .crossval import cross_validate
 from .ct_ich import patients, read_scan
 from .heads import head_from
+from .pointing import on_held_out, on_phantoms, on_scans, table
 from .publish import card_for, publish
 from .recipe import Recipe
 
@@ -45,12 +48,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = commands.add_parser("card", help="write a bundle's card as Markdown")
     command.add_argument("bundle", type=Path)
     command.add_argument("--into", type=Path, required=True, help="the Markdown file")
+    command = commands.add_parser("pointing", help="measure whether heat maps point at the lesion")
+    command.add_argument("--bundle", type=Path, default=default_bundle_path(), help="the bundle; default: the shipped")
+    command.add_argument("--phantoms", type=int, default=100, help="phantoms with one lesion each")
+    command.add_argument("--first-seed", type=int, default=20_000, help="seed of the first phantom")
+    command.add_argument("--ct-ich", type=Path, help="also on this folder of CT-ICH, which the shipped bundle has seen")
+    command.add_argument("--held-out", type=int, nargs="*", default=[], choices=range(FOLDS), metavar="FOLD",
+                         help="instead train networks without these folds of CT-ICH, and play on them")  # fmt: skip
+    command.add_argument("--threads", type=int, default=2, help="CPU threads")
     given = parser.parse_args(argv)
     if given.command == "card":
         given.into.write_text(as_markdown(load_bundle(given.bundle).card), encoding="utf-8")
         return 0
     torch.set_num_threads(given.threads)
     keep_memory()
+    if given.command == "pointing":
+        if given.held_out and given.ct_ich is None:
+            parser.error("--held-out needs --ct-ich, the folder of the data set")
+        return _pointing(given)
     recipe = replace(Recipe(), steps=given.steps)
     heads = [head_from(read_scan(given.data, patient), recipe.preprocessing) for patient in patients(given.data)]
     scores, network = cross_validate(heads, recipe, FOLDS, SEED, _teller(recipe.steps))
@@ -61,6 +76,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     _say(f"{bundle.folder}: {bundle.digest}")
     for name, row in bundle.card["metrics"]["classes"].items():
         _say(f"{name}: {row}")
+    return 0
+
+
+def _pointing(given: argparse.Namespace) -> int:
+    def told(done: int) -> None:
+        if done % 10 == 0:
+            _say(f"{done} done")
+
+    engine = Engine.load(given.bundle, "cpu")
+    played = on_phantoms(engine, range(given.first_seed, given.first_seed + given.phantoms), told)
+    if given.held_out:
+        recipe = Recipe()
+        tell = _teller(recipe.steps)
+        played += on_held_out(engine.bundle, given.ct_ich, recipe, FOLDS, given.held_out, SEED, tell)
+    elif given.ct_ich:
+        played += on_scans(engine, (read_scan(given.ct_ich, patient) for patient in patients(given.ct_ich)), told)
+    _say(table(played))
     return 0
 
 

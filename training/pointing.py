@@ -1,0 +1,181 @@
+"""The pointing game: does the highest point of a heat map lie in the lesion?
+
+Zhang et al., "Top-down neural attention by excitation backprop", ECCV 2016. A slice is a hit where the maximum of the
+map of its `any` score lies inside the expert's or the phantom's mask, or within a margin of it. That game allows 15
+pixels on pictures of about 400: on the field of 212 mm that the shipped model sees, 8 mm.
+
+Only slices count that get a map, those on which `any` reaches its threshold; how many do not is told beside. Chance is
+the share of the head's soft tissue that is lesion: what a point thrown blindly into the head would hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ichnode.core.findings import CLASSES
+from ichnode.inference.bundle import Bundle
+from ichnode.inference.engine import Engine, Reading
+
+from .crossval import folds
+from .ct_ich import SPACING_MM, Scan, patients, read_scan
+from .heads import head_from
+from .lesions import SUBTYPES
+from .loop import train
+from .phantom import make_head
+from .recipe import Recipe
+
+MARGIN_MM = 8.0
+LEAST_ML = 5.0
+_MOST_ML = {"subarachnoid": 20.0, "intraventricular": 20.0}
+_SOFT_TISSUE_HU = (0, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """One slice of one lesion.
+
+    Attributes
+    ----------
+    kind : str
+        Subtype, or "CT-ICH".
+    rule : str
+        Why this slice: "largest" or "highest score" of a phantom's lesion, or "every slice".
+    score : float
+        Of `any`.
+    miss_mm : float or None
+        From the map's maximum to the nearest pixel of the lesion, 0 inside; None where the slice got no map.
+    chance : float
+        Share of the soft tissue that is lesion.
+    """
+
+    kind: str
+    rule: str
+    score: float
+    miss_mm: float | None
+    chance: float
+
+
+def point(
+    engine: Engine, reading: Reading, hu: NDArray[np.int16], lesion: NDArray[np.bool_],
+    spacing_mm: tuple[float, float], slices: Sequence[tuple[int, str]], kind: str,
+) -> Iterator[Pointed]:  # fmt: skip
+    """Play on some slices of one series.
+
+    Parameters
+    ----------
+    hu, lesion : arrays of shape (slices, rows, columns)
+    slices : sequence of (slice, rule)
+    """
+    threshold = engine.bundle.thresholds["any"]
+    for index, rule in slices:
+        score = float(reading.scores[index, 0])
+        soft = (hu[index] > _SOFT_TISSUE_HU[0]) & (hu[index] < _SOFT_TISSUE_HU[1])
+        chance = float(lesion[index].sum() / max(1, (soft | lesion[index]).sum()))
+        miss = None
+        if score >= threshold:
+            (heat,) = engine.activations(reading, [(index, CLASSES.index("any"))])
+            away = ndimage.distance_transform_edt(~lesion[index], sampling=spacing_mm)
+            miss = float(away[np.unravel_index(heat.argmax(), heat.shape)]) if heat.any() else float("inf")
+        yield Pointed(kind, rule, score, miss, chance)
+
+
+def on_phantoms(engine: Engine, seeds: Iterable[int], told: Callable[[int], None] = lambda _: None) -> list[Pointed]:
+    """Play on phantoms with one lesion of over `LEAST_ML` each, the subtypes in turn.
+
+    Phantoms take no part in the training of the shipped model, so any seed is new to it.
+
+    Parameters
+    ----------
+    seeds : iterable of int
+    told : callable
+        Called after each phantom with how many are done.
+    """
+    played: list[Pointed] = []
+    for done, seed in enumerate(seeds, 1):
+        kind = SUBTYPES[seed % len(SUBTYPES)]
+        rank = np.random.default_rng(seed).uniform(np.log(1.1 * LEAST_ML), np.log(_MOST_ML.get(kind, 50.0)))
+        phantom = make_head(seed, (kind,), matrix=256, volumes_ml={kind: float(np.exp(rank))})
+        lesion = phantom.masks[kind]
+        area = lesion.sum((1, 2))
+        if phantom.volumes_ml[kind] >= LEAST_ML and area.any():  # narrow ventricles may hold less than was asked for
+            along = phantom.protocol.spacing_mm * np.arange(len(area))
+            reading = engine.read(phantom.hu, along.tolist(), phantom.pixel_spacing_mm)
+            highest = int(np.where(area > 0, reading.scores[:, 0], -1).argmax())
+            slices = [(int(area.argmax()), "largest"), (highest, "highest score")]
+            played += point(engine, reading, phantom.hu, lesion, phantom.pixel_spacing_mm, slices, kind)
+        told(done)
+    return played
+
+
+def on_scans(engine: Engine, scans: Iterable[Scan], told: Callable[[int], None] = lambda _: None) -> list[Pointed]:
+    """Play on every outlined slice of scans in the form of CT-ICH."""
+    played: list[Pointed] = []
+    for done, scan in enumerate(scans, 1):
+        outlined = [(int(index), "every slice") for index in np.flatnonzero(scan.lesion.any((1, 2)))]
+        if outlined:
+            reading = engine.read(scan.hu, scan.positions_mm.tolist(), SPACING_MM)
+            played += point(engine, reading, scan.hu, scan.lesion, SPACING_MM, outlined, "CT-ICH")
+        told(done)
+    return played
+
+
+def on_held_out(
+    bundle: Bundle, folder: Path, recipe: Recipe, count: int, parts: Sequence[int], seed: int,
+    tell: Callable[[int, float], None],
+) -> list[Pointed]:  # fmt: skip
+    """Train a network without each of some folds of CT-ICH, and play on the patients that it has not seen.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Its thresholds say which slices get a map.
+    folder : Path
+        CT-ICH.
+    recipe, count, seed
+        As `cross_validate` takes them; with its values these are the folds and networks of the bundle's card.
+    parts : sequence of int
+        Which of the `count` folds, from 0.
+    tell : callable
+        Called after each step of the training with (step, loss).
+    """
+    heads = [head_from(read_scan(folder, patient), recipe.preprocessing) for patient in patients(folder)]
+    unseen = [folds(heads, count, seed)[part] for part in parts]
+    played: list[Pointed] = []
+    for network, names in zip(train(heads, recipe, unseen, seed, tell), unseen, strict=True):
+        engine = Engine(bundle, network.requires_grad_(False), torch.device("cpu"))
+        played += on_scans(engine, (read_scan(folder, patient) for patient in sorted(names, key=int)))
+    return played
+
+
+def table(played: Sequence[Pointed]) -> str:
+    """Return the shares of hits as a Markdown table, a line for every kind and rule and one for each rule's sum."""
+    lines = [
+        f"| lesion | slice | slices | with a map | maximum in the lesion | within {MARGIN_MM:g} mm | by chance |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for rule in dict.fromkeys(one.rule for one in played):
+        of_rule = [one for one in played if one.rule == rule]
+        kinds = sorted({one.kind for one in of_rule}, key=lambda kind: (*CLASSES, kind).index(kind))
+        groups = [(kind, [one for one in of_rule if one.kind == kind]) for kind in kinds]
+        if len(groups) > 1:
+            groups.append(("all", of_rule))
+        for kind, group in groups:
+            misses = np.array([one.miss_mm for one in group if one.miss_mm is not None])
+            chance = np.mean([one.chance for one in group if one.miss_mm is not None]) if len(misses) else np.nan
+            shares = (hits(group, 0), hits(group, MARGIN_MM), float(chance))
+            figures = " | ".join("-" if np.isnan(share) else f"{share:.2f}" for share in shares)
+            lines.append(f"| {kind} | {rule} | {len(group)} | {len(misses)} | {figures} |")
+    return "\n".join(lines) + "\n"
+
+
+def hits(played: Sequence[Pointed], margin_mm: float) -> float:
+    """Return the share of the maps whose maximum lies within a margin of the lesion; NaN where there are none."""
+    misses = [one.miss_mm for one in played if one.miss_mm is not None]
+    return float(np.mean([miss <= margin_mm for miss in misses])) if misses else float("nan")
