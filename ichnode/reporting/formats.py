@@ -13,10 +13,12 @@ from pydicom.uid import (
     EnhancedSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
     SecondaryCaptureImageStorage,
 )
 
 from ichnode.reporting.capture import build_sc
+from ichnode.reporting.capture_frames import build_sc_frames
 from ichnode.reporting.facts import Answer, ReportIdentity, ReportReference
 from ichnode.reporting.key_objects import build_kos
 from ichnode.reporting.presentation import build_gsps
@@ -51,6 +53,7 @@ _ALL = (
     Format("sr", 9101, (ComprehensiveSRStorage, Comprehensive3DSRStorage, EnhancedSRStorage), build_sr),
     Format("text-sr", 9102, (EnhancedSRStorage, ComprehensiveSRStorage, BasicTextSRStorage), build_text_sr),
     Format("sc", 9103, (SecondaryCaptureImageStorage,), build_sc),
+    Format("sc-frames", 9104, (MultiFrameTrueColorSecondaryCaptureImageStorage,), build_sc_frames),
     Format("kos", 9105, (KeyObjectSelectionDocumentStorage,), build_kos),
     Format("gsps", 9107, (GrayscaleSoftcopyPresentationStateStorage,), build_gsps),
 )  # fmt: skip

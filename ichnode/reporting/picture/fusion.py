@@ -26,9 +26,9 @@ _DARKEST = 0.25
 """Where in the colours the map begins: darker ones are not told from dark brain."""
 
 
-def window_of(heat_class: str | None) -> tuple[str, Window]:
+def window_of(shown_for: str) -> tuple[str, Window]:
     """Return name and window in which a class is best seen: blood along the skull is lost in the brain window."""
-    return ("subdural", SUBDURAL) if heat_class == "subdural" else ("brain", BRAIN)
+    return ("subdural", SUBDURAL) if shown_for == "subdural" else ("brain", BRAIN)
 
 
 def inferno(activation: Floats) -> Floats:

@@ -102,6 +102,12 @@ def page_words(answer: Answer, identity: ReportIdentity, made: Dataset, replaces
     )
 
 
+def window_caption(name: str) -> str:
+    """Return the window in which a class is shown, in words."""
+    called, window = window_of(name)
+    return f"{called} W {window.width:g} L {window.level:g}"
+
+
 def identified(made: Dataset) -> str:
     """Return patient and accession number in few words."""
     return f"ID {_text(made, 'PatientID')}, accession {_text(made, 'AccessionNumber')}"
@@ -145,20 +151,19 @@ def _captions(answer: Answer) -> tuple[Caption, ...]:
         return ()
     slices = len(images.volume)
     if outcome.verdict is Verdict.NOT_ANALYSED:
-        middle, (name, window) = slices // 2, window_of(None)
+        middle = slices // 2
         title = f"Image {middle + 1} of {slices}, to recognise the scan by"
-        return (Caption(middle, title, "Not analysed", f"{name} W {window.width:g} L {window.level:g}", None, ""),)
+        return (Caption(middle, title, "Not analysed", window_caption(""), None, ""),)
     made = []
     for index, name in shown_slices(outcome, tuple(images.heat)):
         finding = outcome.findings[CLASSES.index(name)]
         score = outcome.scores[index][CLASSES.index(name)]
-        where, window = window_of(name)
         heat = f"heat map: {images.heat_class[index]}" if index in images.heat else None
         made.append(
             Caption(
                 index, f"Image {index + 1} of {slices}{f': {_named(name)}' if finding.present else ''}",
                 f"score {score:.3f}, threshold {finding.threshold:.3f}",
-                f"{where} W {window.width:g} L {window.level:g}", heat, name,
+                window_caption(name), heat, name,
             )
         )  # fmt: skip
     return tuple(made)
