@@ -199,7 +199,7 @@ def render_toml() -> str:
         lines.append(prefix + _heading(name))
         for key, option in model.model_fields.items():
             lines.append(f"# {option.description}")
-            default = option.get_default() if not option.is_required() else _EXAMPLES[key]
+            default = option.examples[0] if option.examples else option.get_default()
             lines.append(prefix + _assignment(key, _plain(default)))
     return "\n".join(lines) + "\n"
 
@@ -208,9 +208,6 @@ def _assignment(key: str, value: Any) -> str:
     if isinstance(value, list):  # tomli_w would break it into lines; an array of strings is the same in JSON
         return f"{key} = {json.dumps(value)}"
     return tomli_w.dumps({key: value}).strip()
-
-
-_EXAMPLES = {"name": "pacs", "aet": "PACS", "host": "192.0.2.10"}
 
 
 def _plain(value: Any) -> Any:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Aet = Annotated[
-    str,
-    Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5B\x5D-\x7E]([\x20-\x5B\x5D-\x7E]*[\x21-\x5B\x5D-\x7E])?$"),
-]
+_AET = r"[\x21-\x5B\x5D-\x7E]([\x20-\x5B\x5D-\x7E]*[\x21-\x5B\x5D-\x7E])?"
+Aet = Annotated[str, Field(min_length=1, max_length=16, pattern=f"^{_AET}$")]
+AetOrNone = Annotated[str, Field(max_length=16, pattern=f"^({_AET})?$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Format = Literal["sr", "text-sr", "sc", "sc-frames", "kos", "pm", "gsps"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -129,14 +129,29 @@ class ReportSection(Section):
 
 
 class DestinationSection(Section):
-    """One PACS or archive that gets the results by C-STORE."""
+    """One PACS or archive that gets the results: by C-STORE (`aet`, `host`, `port`) or by STOW-RS (`url`)."""
 
     name: str = Field(
-        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="Name in lists, commands and logs."
+        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="Name in lists, commands and logs.",
+        examples=["pacs"],
+    )  # fmt: skip
+    aet: AetOrNone = Field("", description="Its AE title, for C-STORE.", examples=["PACS"])
+    host: str = Field("", description="Its address, for C-STORE.", examples=["192.0.2.10"])
+    port: Port = Field(104, description="Its port, for C-STORE.")
+    url: str = Field(
+        "", description="Root of its DICOMweb service, for STOW-RS instead of C-STORE: https://pacs.example/dicom-web."
     )
-    aet: Aet = Field(description="Its AE title.")
-    host: str = Field(description="Its address.")
-    port: Port = Field(104, description="Its port.")
+    token_file: str = Field("", description="File with its bearer token, read at each attempt.")
+    user: str = Field("", description="User name of HTTP Basic authentication.")
+    password_file: str = Field("", description="File with the password of `user`, read at each attempt.")
+    ca_file: str = Field(
+        "", description="PEM file with the certificates of its authority; empty: those that this machine trusts."
+    )
+    client_certificate: str = Field("", description="PEM file with the node's own certificate, for mutual TLS.")
+    client_key: str = Field("", description="PEM file with the key of `client_certificate`; empty: in the same file.")
+    allow_plain_http: bool = Field(
+        False, description="Whether results may travel unencrypted, over http:// to another machine."
+    )
     formats: tuple[Format, ...] = Field(
         ("sr",),
         min_length=1,
@@ -150,6 +165,64 @@ class DestinationSection(Section):
     rejection_notes: bool = Field(
         True, description="Whether it is told of results that are taken back, by an IOCM rejection note (KOS)."
     )
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        if self.url:
+            if self.aet or self.host:
+                raise ValueError("keep either aet and host (C-STORE) or url (STOW-RS), and delete the other")
+            _check_url(self)
+        elif not (self.aet and self.host):
+            raise ValueError("give aet and host (C-STORE), or url (STOW-RS)")
+        elif given := [name for name in _OF_URL if getattr(self, name)]:
+            raise ValueError(f"{given[0]} belongs to a destination with a url: delete it, or give url")
+        return self
+
+
+_OF_URL = (
+    "token_file", "user", "password_file", "ca_file", "client_certificate", "client_key", "allow_plain_http",
+)  # fmt: skip
+
+
+def _check_url(given: DestinationSection) -> None:
+    try:
+        url = urlsplit(given.url)
+        host, _ = url.hostname or "", url.port
+    except ValueError:
+        raise ValueError("url is none; write it as https://pacs.example/dicom-web") from None
+    if url.scheme not in ("https", "http") or not host or not given.url.isprintable() or " " in given.url:
+        raise ValueError("url is none; write it as https://pacs.example/dicom-web")
+    if url.username is not None or url.query or url.fragment:
+        raise ValueError("url holds a user, a query or a fragment: give the root of the service alone")
+    if url.scheme == "http":
+        _check_plain(given, host)
+    if given.token_file and given.user:
+        raise ValueError("keep either token_file or user and password_file, and delete the other")
+    if bool(given.user) != bool(given.password_file):
+        raise ValueError("user and password_file go together: give both")
+    if ":" in given.user:
+        raise ValueError("user holds a colon, which HTTP Basic authentication cannot carry")
+    if given.client_key and not given.client_certificate:
+        raise ValueError("client_key needs client_certificate: give its file")
+
+
+def _check_plain(given: DestinationSection, host: str) -> None:
+    if tls := [name for name in ("ca_file", "client_certificate", "client_key") if getattr(given, name)]:
+        raise ValueError(f"{tls[0]} is for https: correct the url, or delete it")
+    if is_loopback(host):
+        return
+    if given.token_file or given.user:
+        raise ValueError("a token or password never travels unencrypted: use https")
+    if not given.allow_plain_http:
+        raise ValueError("results would travel unencrypted: use https, or set allow_plain_http = true")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own loopback, without asking a name server."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class DeliverySection(Section):

@@ -68,7 +68,7 @@ def test_key_that_resembles_nothing_points_to_the_list(refusal):
         ("[peers]\naet = 'X'", "peers has to be a list of tables: write each as [[peers]]."),
         ("destinations = 5", "destinations has to be a list of tables: write each as [[destinations]]."),
         ("destinations = [5]", "destinations.0 has to be a table: write it as [[destinations]]."),
-        ("[[destinations]]\nname = 'a'\nhost = 'h'", "destinations.0.aet is required."),
+        ("[[destinations]]\naet = 'A'\nhost = 'h'", "destinations.0.name is required."),
     ],
 )
 def test_mistyped_section_says_how_to_write_it(refusal, text, sentence):
@@ -104,6 +104,54 @@ def test_every_mistake_is_told_at_once(refusal):
 def test_two_destinations_of_one_name_are_refused_without_repeating_them(refusal):
     one = "[[destinations]]\nname = 'a'\naet = 'B'\nhost = 'h'\n"
     assert refusal(one + one) == "destinations: two destinations have the same name."
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("", "give aet and host (C-STORE), or url (STOW-RS)"),
+        ("host = 'h'", "give aet and host (C-STORE), or url (STOW-RS)"),
+        ("aet = 'A'", "give aet and host (C-STORE), or url (STOW-RS)"),
+        ("aet = 'A'\nurl = 'https://p'", "keep either aet and host (C-STORE) or url (STOW-RS), and delete the other"),
+        ("aet = 'A'\nhost = 'h'\nca_file = 'f'", "ca_file belongs to a destination with a url: delete it, or give url"),
+        ("url = 'pacs.example'", "url is none; write it as https://pacs.example/dicom-web"),
+        ("url = 'https://pacs example'", "url is none; write it as https://pacs.example/dicom-web"),
+        ("url = 'https://p:70000'", "url is none; write it as https://pacs.example/dicom-web"),
+        ("url = 'ftp://p'", "url is none; write it as https://pacs.example/dicom-web"),
+        ("url = 'https://u:SECRET@p'", "url holds a user, a query or a fragment: give the root of the service alone"),
+        ("url = 'https://p?t=SECRET'", "url holds a user, a query or a fragment: give the root of the service alone"),
+        ("url = 'http://p'", "results would travel unencrypted: use https, or set allow_plain_http = true"),
+        (
+            "url = 'http://p'\nallow_plain_http = true\ntoken_file = 't'",
+            "a token or password never travels unencrypted: use https",
+        ),
+        ("url = 'http://localhost'\nca_file = 'f'", "ca_file is for https: correct the url, or delete it"),
+        ("url = 'https://p'\nuser = 'u'", "user and password_file go together: give both"),
+        ("url = 'https://p'\npassword_file = 'f'", "user and password_file go together: give both"),
+        ("url = 'https://p'\nuser = 'a:b'\npassword_file = 'f'",
+         "user holds a colon, which HTTP Basic authentication cannot carry"),
+        ("url = 'https://p'\nuser = 'u'\npassword_file = 'f'\ntoken_file = 't'",
+         "keep either token_file or user and password_file, and delete the other"),
+        ("url = 'https://p'\nclient_key = 'k'", "client_key needs client_certificate: give its file"),
+    ],
+)  # fmt: skip
+def test_a_destination_is_one_kind_and_safe(refusal, lines, sentence):
+    assert refusal(f"[[destinations]]\nname = 'a'\n{lines}") == f"destinations.0: {sentence}."
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "url = 'https://p/dicom-web'",
+        "url = 'https://p'\ntoken_file = 't'\nca_file = 'c'\nclient_certificate = 'x'",
+        "url = 'http://127.0.0.1:8042/dicom-web'\nuser = 'u'\npassword_file = 'f'",
+        "url = 'http://[::1]:8042/dicom-web'",
+        "url = 'http://p'\nallow_plain_http = true",
+    ],
+)
+def test_a_destination_on_the_web_travels_as_json(loaded, lines):
+    settings = loaded(f"[[destinations]]\nname = 'a'\n{lines}")
+    assert Settings.model_validate(settings.model_dump(mode="json")) == settings
 
 
 @pytest.mark.parametrize(
