@@ -6,7 +6,6 @@ Uncompressed, for it is one object of 3 MB and some viewers still take nothing e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import numpy as np
 import pydicom.config
@@ -16,10 +15,9 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from ichnode.core.findings import Verdict
 from ichnode.core.reasons import NO_ANSWER_EXPECTED
-from ichnode.reporting import codes
+from ichnode.reporting.derivation import say_how_lossy, source_images
 from ichnode.reporting.facts import Answer, ReportIdentity, ReportReference
-from ichnode.reporting.header import code_item, result_header
-from ichnode.reporting.key_slices import slice_reference
+from ichnode.reporting.header import result_header
 from ichnode.reporting.part10 import as_file
 from ichnode.reporting.picture.page import draw_page
 from ichnode.reporting.picture.words import page_words
@@ -78,10 +76,9 @@ def add_capture_modules(made: Dataset, answer: Answer, shown: Sequence[int]) -> 
     made.PatientOrientation = None  # a page has none; the letters are in the picture
     made.BurnedInAnnotation = "YES"
     made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = made.ContentDate, made.ContentTime
-    sources = _sources(answer, shown)
-    if sources:
-        made.SourceImageSequence = sources
-    _say_how_lossy(made, answer.header)
+    if shown and answer.outcome.order:
+        made.SourceImageSequence = source_images(answer, sorted(shown))
+    say_how_lossy(made, answer.header)
 
 
 def add_pixels(made: Dataset, pixels: NDArray[np.uint8]) -> None:
@@ -92,26 +89,3 @@ def add_pixels(made: Dataset, pixels: NDArray[np.uint8]) -> None:
     raw = pixels.tobytes()
     made.PixelData = raw + b"\0" * (len(raw) % 2)
     made["PixelData"].VR = "OB"
-
-
-def _sources(answer: Answer, shown: Sequence[int]) -> list[Dataset]:
-    """Return an item for each slice that is shown (PS3.3 C.7.6.1.1.4), in the order of the slices."""
-    items = []
-    for index in sorted(shown) if answer.outcome.order else ():
-        sop_class, instance, frame = slice_reference(answer.outcome, index, answer.sop_classes)
-        item = Dataset()
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, instance
-        if frame is not None:
-            item.ReferencedFrameNumber = frame
-        item.PurposeOfReferenceCodeSequence = [code_item(codes.SOURCE_IMAGE)]
-        items.append(item)
-    return items
-
-
-def _say_how_lossy(made: Dataset, header: Dataset) -> None:
-    """Say whether the pixels were ever compressed with loss: what was lost in the CT stays lost (PS3.3 C.7.6.1.1.5)."""
-    lossy = str(header.get("LossyImageCompression") or "00") == "01"
-    made.LossyImageCompression = "01" if lossy else "00"
-    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod") if lossy else ():
-        if header.get(keyword):
-            made[keyword] = deepcopy(header[keyword])

@@ -91,3 +91,9 @@ PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
 # CID 7202 Source image purposes of reference
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
+
+# Parametric map of CID 217 Visual explanation, its quantity and units, CID 7203 Image derivation
+CLASS_ACTIVATION = Code("130402", "DCM", "Class activation")
+QUANTITY = Code("246205007", "SCT", "Quantity")
+NO_UNITS = Code("1", "UCUM", "no units")
+CALCULATION = Code("112187", "DCM", "Unspecified method of calculation")

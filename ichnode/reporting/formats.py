@@ -14,6 +14,7 @@ from pydicom.uid import (
     GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
 )
 
@@ -21,6 +22,7 @@ from ichnode.reporting.capture import build_sc
 from ichnode.reporting.capture_frames import build_sc_frames
 from ichnode.reporting.facts import Answer, ReportIdentity, ReportReference
 from ichnode.reporting.key_objects import build_kos
+from ichnode.reporting.parametric_map import build_pm
 from ichnode.reporting.presentation import build_gsps
 from ichnode.reporting.sr import build_sr
 from ichnode.reporting.text_sr import build_text_sr
@@ -55,6 +57,7 @@ _ALL = (
     Format("sc", 9103, (SecondaryCaptureImageStorage,), build_sc),
     Format("sc-frames", 9104, (MultiFrameTrueColorSecondaryCaptureImageStorage,), build_sc_frames),
     Format("kos", 9105, (KeyObjectSelectionDocumentStorage,), build_kos),
+    Format("pm", 9106, (ParametricMapStorage,), build_pm),
     Format("gsps", 9107, (GrayscaleSoftcopyPresentationStateStorage,), build_gsps),
 )  # fmt: skip
 FORMATS: Mapping[str, Format] = MappingProxyType({made.name: made for made in _ALL})

@@ -42,7 +42,7 @@ def rescale_of(answer: Answer, groups: Sequence[Dataset]) -> tuple[DSfloat, DSfl
         holder = (group.get("PixelValueTransformationSequence") or [group])[0]
         slope, intercept = holder.get("RescaleSlope"), holder.get("RescaleIntercept")
         if slope and intercept is not None:
-            found.add((_decimal(slope), _decimal(intercept)))
+            found.add((decimal(slope), decimal(intercept)))
     return found.pop() if len(found) == 1 else None
 
 
@@ -50,7 +50,7 @@ def spacing_of(answer: Answer, groups: Sequence[Dataset]) -> list[DSfloat] | Non
     """Return the millimetres between rows and between columns; None where nothing says them."""
     found = [answer.images.spacing_mm] if answer.images is not None else []
     found += [(group.get("PixelMeasuresSequence") or [group])[0].get("PixelSpacing") for group in groups]
-    return next(([_decimal(side) for side in spacing] for spacing in found if spacing and len(spacing) == 2), None)
+    return next(([decimal(side) for side in spacing] for spacing in found if spacing and len(spacing) == 2), None)
 
 
 def matrix_of(answer: Answer) -> tuple[int, int] | None:
@@ -62,6 +62,6 @@ def matrix_of(answer: Answer) -> tuple[int, int] | None:
     return (int(rows), int(columns)) if rows and columns else None
 
 
-def _decimal(value: float) -> DSfloat:
+def decimal(value: float) -> DSfloat:
     """Return a number in the 16 characters of a decimal string (PS3.5 6.2)."""
     return DSfloat(float(value), auto_format=True)
