@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
 from ichnode.dicom.requestor import NothingAccepted, Remote, associated
+from ichnode.dicom.store_answers import Alternatives, StoreAnswer, judged
 from ichnode.dicom.syntaxes import (
     COMPRESSED,
     DEFLATED_LE,
@@ -34,48 +35,10 @@ _PENDING = (0xFF00, 0xFF01)
 
 
 @dataclass(frozen=True, slots=True)
-class StoreAnswer:
-    """What became of one file.
-
-    Attributes
-    ----------
-    path : Path
-    status : int or None
-        The peer's DIMSE status; None when it gave none.
-    error : str or None
-        None when the peer has the object; else one sentence.
-    transient : bool
-        Whether the same attempt may succeed later without anybody changing anything.
-    """
-
-    path: Path
-    status: int | None
-    error: str | None
-    transient: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Outgoing:
     path: Path
     sop_class_uid: str
     transfer_syntax_uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Alternatives:
-    """SOP Classes under which the content of a file may travel as well, for peers that do not take its own.
-
-    Attributes
-    ----------
-    sop_classes : mapping of Path to sequence of SOP Class UID
-        The best liked first; a file's own class is used only where it is among them. Files without an entry travel
-        as they are.
-    recast : callable
-        Makes a file of another class; called once the peer has accepted that class, so that nothing is made in vain.
-    """
-
-    sop_classes: Mapping[Path, Sequence[str]]
-    recast: Callable[[Path, str], Path]
 
 
 def echo(remote: Remote) -> None:
@@ -247,7 +210,7 @@ def _send(remote: Remote, association: Association, out: _Outgoing, message_id: 
         return StoreAnswer(out.path, None, f"The file cannot be read: {error.strerror}.", True)
     if "Status" not in answer:
         return StoreAnswer(out.path, None, f"{remote.name} did not answer within {remote.timeout_s:g} s.", True)
-    return _judged(remote, out.path, int(answer.Status))
+    return judged(remote.name, out.path, int(answer.Status))
 
 
 def _fall_back(remote: Remote, data_set: Dataset, out: _Outgoing, accepted: set[str]) -> StoreAnswer | None:
@@ -261,26 +224,6 @@ def _fall_back(remote: Remote, data_set: Dataset, out: _Outgoing, accepted: set[
     what = "the transfer syntax" if accepted else "the SOP class"
     uid = out.transfer_syntax_uid if accepted else out.sop_class_uid
     return StoreAnswer(out.path, None, f"{remote.name} does not accept {what} {uid}: enable it there.", False)
-
-
-def _judged(remote: Remote, path: Path, status: int) -> StoreAnswer:
-    """Classify a C-STORE status (PS3.4 Table B.2-1, PS3.7 9.1.1.1.9).
-
-    =====================  ==========  ================================================================
-    Status                 Taken as    Meaning
-    =====================  ==========  ================================================================
-    0000                   stored      success
-    B000, B006, B007       stored      coerced, elements discarded, does not match its class; kept
-    0111                   stored      duplicate SOP instance: it is there from an earlier attempt
-    A7xx, 0110, 0213       transient   out of resources, processing failure, resource limitation
-    0122, 0124, A9xx,      permanent   class not supported, not authorized, does not match its class,
-    Cxxx, anything else                cannot understand
-    =====================  ==========  ================================================================
-    """
-    if status in (0x0000, 0x0111, 0xB000, 0xB006, 0xB007):
-        return StoreAnswer(path, status, None, False)
-    transient = status >> 8 == 0xA7 or status in (0x0110, 0x0213)
-    return StoreAnswer(path, status, f"{remote.name} refused the object with status 0x{status:04X}.", transient)
 
 
 def _whole(value: object) -> int | None:
