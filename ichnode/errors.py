@@ -59,6 +59,22 @@ class PeerUnreachable(TransientError):
     code = "PEER_UNREACHABLE"
 
 
+class PeerBusy(PeerUnreachable):
+    """A DICOM peer says that it cannot now.
+
+    Parameters
+    ----------
+    again_in_s : float
+        Seconds for which it asks not to be called; 0 where it does not say.
+    """
+
+    code = "PEER_BUSY"
+
+    def __init__(self, sentence: str, again_in_s: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.again_in_s = again_in_s
+
+
 class PeerRefused(PermanentError):
     """A DICOM peer refused for a reason that will not pass by itself."""
 

@@ -9,12 +9,13 @@ import click
 
 if TYPE_CHECKING:
     from ichnode.config import Settings
-    from ichnode.dicom.scu import Remote
+    from ichnode.dicom.requestor import Remote
+    from ichnode.dicom.web import WebRemote
 
 _TARGET = re.compile(r"(?P<aet>[^@]{1,16})@(?P<host>.+):(?P<port>\d{1,5})")
 
 
-def remotes_from(settings: Settings, destination: str | None, target: str | None) -> list[Remote]:
+def remotes_from(settings: Settings, destination: str | None, target: str | None) -> list[Remote | WebRemote]:
     """Return the peers that the command line names.
 
     Raises
@@ -22,7 +23,8 @@ def remotes_from(settings: Settings, destination: str | None, target: str | None
     click.UsageError
         An unknown destination, a target of another form, or nothing to talk to.
     """
-    from ichnode.dicom.scu import Remote
+    from ichnode.dicom.destination import remote_of
+    from ichnode.dicom.requestor import Remote
 
     calling, timeout_s = settings.node.aet, settings.delivery.timeout_s
     if target is not None:
@@ -34,4 +36,4 @@ def remotes_from(settings: Settings, destination: str | None, target: str | None
     if not chosen:
         known = ", ".join(d.name for d in settings.destinations) or "none is configured"
         raise click.UsageError(f"No such destination ({known}). Name one, or give --to AET@HOST:PORT.")
-    return [Remote(d.name, d.aet, d.host, d.port, calling, timeout_s=timeout_s) for d in chosen]
+    return [remote_of(d, calling, timeout_s) for d in chosen]

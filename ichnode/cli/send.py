@@ -1,4 +1,4 @@
-"""``ichnode send``: send DICOM files by C-STORE."""
+"""``ichnode send``: send DICOM files by C-STORE or STOW-RS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ichnode.cli.options import config_option, settings_from
 def command(
     config: Path | None, data: Path | None, target: str | None, destination: str | None, path: Path
 ) -> int:  # fmt: skip
-    """Send every DICOM file below PATH by C-STORE, on one association.
+    """Send every DICOM file below PATH: by C-STORE, on one association, or by STOW-RS where the destination has a url.
 
     Example: ichnode send --to ICHAI@127.0.0.1:11112 /media/cd
     """
@@ -26,8 +26,8 @@ def command(
     from rich.progress import Progress
 
     from ichnode.cli.remotes import remotes_from
+    from ichnode.dicom.destination import give
     from ichnode.dicom.header import parse_file
-    from ichnode.dicom.scu import store
     from ichnode.errors import BadObject
     from ichnode.steps.explain import files_below
 
@@ -46,7 +46,7 @@ def command(
     for remote in remotes_from(settings, destination, target):
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task(f"to {remote.name}", total=len(files))
-            answers = store(remote, files, lambda _path, _status, bar=bar: progress.advance(bar))  # type: ignore[misc]
+            answers = give(remote, files, lambda _path, _status, bar=bar: progress.advance(bar))  # type: ignore[misc]
         bad = [a for a in answers if a.error is not None]
         refused += len(bad)
         click.echo(f"{remote.name}: {len(answers) - len(bad)} of {len(files)} files stored, {skipped} not DICOM")

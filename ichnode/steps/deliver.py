@@ -10,8 +10,9 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Enhanc
 
 from ichnode.core.identity import digest_of
 from ichnode.core.retry import backoff_s
-from ichnode.dicom.scu import Alternatives, Remote, StoreAnswer, echo, store
-from ichnode.errors import PeerRefused, PeerUnreachable
+from ichnode.dicom.destination import ask_whether_there, give, remote_of
+from ichnode.dicom.store_answers import Alternatives, StoreAnswer
+from ichnode.errors import PeerBusy, PeerRefused, PeerUnreachable
 from ichnode.log import get_logger
 from ichnode.reporting.formats import FORMATS
 from ichnode.reporting.recast import recast, recast_uid
@@ -31,8 +32,10 @@ log = get_logger(__name__)
 def deliver_due(node: Node, destination: DestinationSection) -> datetime | None:
     """Send everything that is due to a destination, the most urgent first.
 
-    While the destination does not answer (its circuit is open) nothing is attempted; when the pause is over a C-ECHO
-    asks whether it is back, so that a dead peer costs one question and not one attempt per object.
+    While the destination does not answer (its circuit is open) nothing is attempted; when the pause is over a C-ECHO,
+    or a query over the web, asks whether it is back, so that a dead peer costs one question and not one attempt per
+    object. The circuit closes with the first object that it answers: one that answers questions and takes nothing is
+    called less and less often too.
 
     Not to be called twice at once for the same destination.
 
@@ -76,37 +79,28 @@ def deliver_again_at(node: Node, name: str) -> datetime | None:
     return max(due, open_until)
 
 
-def remote_of(node: Node, destination: DestinationSection) -> Remote:
-    """Return a destination as the wire needs it."""
-    return Remote(
-        destination.name, destination.aet, destination.host, destination.port, node.settings.node.aet,
-        timeout_s=node.settings.delivery.timeout_s,
-    )  # fmt: skip
-
-
 def _answers(node: Node, destination: DestinationSection) -> bool:
     try:
-        echo(remote_of(node, destination))
+        ask_whether_there(remote_of(destination, node.settings.node.aet, node.settings.delivery.timeout_s))
     except (PeerUnreachable, PeerRefused) as error:
-        _break(node, destination.name, error.sentence)
+        _break(node, destination.name, error)
         return False
-    with node.worklist.write() as tx:
-        deliveries.close_circuit(tx, node.now(), destination.name)
     return True
 
 
 def _send(node: Node, destination: DestinationSection, claimed: list[Delivery]) -> bool:
     by_path = {node.spool.path(d.file): d for d in claimed}
-    unreachable = None
+    remote = remote_of(destination, node.settings.node.aet, node.settings.delivery.timeout_s)
+    lost: PeerUnreachable | PeerRefused | None = None
     try:
-        answers = store(remote_of(node, destination), list(by_path), None, _alternatives(node, destination, by_path))
+        answers = give(remote, list(by_path), None, _alternatives(node, destination, by_path))
     except (PeerUnreachable, PeerRefused) as error:
-        unreachable = error.sentence
+        lost = error
         answers = [StoreAnswer(path, None, error.sentence, True) for path in by_path]
     for answer in answers:
         _file_answer(node, by_path[answer.path], answer)
-    if unreachable is not None:
-        _break(node, destination.name, unreachable)
+    if lost is not None:
+        _break(node, destination.name, lost)
         return False
     if any(answer.status is not None for answer in answers):
         with node.worklist.write() as tx:
@@ -157,11 +151,12 @@ def _file_answer(node: Node, delivery: Delivery, answer: StoreAnswer) -> None:
         )  # fmt: skip
 
 
-def _break(node: Node, name: str, error: str) -> None:
-    policy = node.settings.delivery
+def _break(node: Node, name: str, lost: PeerUnreachable | PeerRefused) -> None:
+    policy, error = node.settings.delivery, lost.sentence
+    asked_for_s = min(lost.again_in_s, policy.longest_retry_s) if isinstance(lost, PeerBusy) else 0.0
     with node.worklist.write() as tx:
         failures = deliveries.circuit(tx, name).failures + 1
-        delay_s = backoff_s(failures, policy.first_retry_s, policy.longest_retry_s)
+        delay_s = max(asked_for_s, backoff_s(failures, policy.first_retry_s, policy.longest_retry_s))
         deliveries.break_circuit(tx, node.now(), name, error, delay_s)
         given_up = deliveries.give_up(tx, node.now(), name, error, policy.give_up_after_days * 86400)
     log.warning("destination.down", destination=name, again_in_s=delay_s, remedy=error, given_up=given_up)

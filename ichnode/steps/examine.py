@@ -10,8 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from ichnode.config import Settings
-from ichnode.dicom.scu import Remote, echo
+from ichnode.dicom.destination import address_of, ask_whether_there, remote_of
+from ichnode.dicom.requestor import Remote
 from ichnode.dicom.syntaxes import COMPRESSED, decodable_syntaxes
+from ichnode.dicom.web import WebRemote
 from ichnode.errors import BundleError, PeerRefused, PeerUnreachable, PermanentError
 from ichnode.inference.bundle import default_bundle_path, load_bundle
 from ichnode.steps.node import Node, existing_node, utc_now
@@ -150,16 +152,15 @@ def _model(settings: Settings) -> Check:
 
 def _destination(settings: Settings, number: int) -> Check:
     d = settings.destinations[number]
-    remote = Remote(d.name, d.aet, d.host, d.port, settings.node.aet, timeout_s=ANSWER_S)
-    return _answers(f"destination {d.name}", remote)
+    return _answers(f"destination {d.name}", remote_of(d, settings.node.aet, ANSWER_S))
 
 
-def _answers(name: str, remote: Remote) -> Check:
+def _answers(name: str, remote: Remote | WebRemote) -> Check:
     try:
-        echo(remote)
+        ask_whether_there(remote)
     except (PeerUnreachable, PeerRefused) as error:
         return Check(name, "does not answer", error.sentence)
-    return Check(name, f"{remote.aet} at {remote.host}:{remote.port} answers")
+    return Check(name, f"{address_of(remote)} answers")
 
 
 def _clock(now: datetime) -> Check:

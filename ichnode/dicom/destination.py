@@ -1,0 +1,69 @@
+"""A destination, by whichever way it is reached: C-STORE or STOW-RS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ichnode.dicom.requestor import Remote
+from ichnode.dicom.scu import echo, store
+from ichnode.dicom.store_answers import Alternatives, StoreAnswer
+from ichnode.dicom.stow import stow
+from ichnode.dicom.web import WebRemote, web_echo
+from ichnode.sections import DestinationSection
+
+
+def remote_of(destination: DestinationSection, calling_aet: str, timeout_s: float) -> Remote | WebRemote:
+    """Return a destination as the wire needs it.
+
+    Parameters
+    ----------
+    destination : DestinationSection
+    calling_aet : str
+        AE title of the node; a service on the web has no use for it.
+    timeout_s : float
+        Longest wait for an answer.
+    """
+    d = destination
+    if not d.url:
+        return Remote(d.name, d.aet, d.host, d.port, calling_aet, timeout_s=timeout_s)
+    return WebRemote(
+        d.name, d.url, d.token_file, d.user, d.password_file, d.ca_file, d.client_certificate, d.client_key,
+        timeout_s=timeout_s,
+    )  # fmt: skip
+
+
+def ask_whether_there(remote: Remote | WebRemote) -> None:
+    """Ask a destination whether it is there: by C-ECHO, or by a query that finds nothing.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused
+    """
+    if isinstance(remote, WebRemote):
+        web_echo(remote)
+    else:
+        echo(remote)
+
+
+def give(
+    remote: Remote | WebRemote,
+    files: Sequence[Path],
+    on_answer: Callable[[Path, int | None], None] | None = None,
+    alternatives: Alternatives | None = None,
+) -> list[StoreAnswer]:
+    """Give files to a destination; see `store` and `stow`.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused
+        It took nothing at all.
+    """
+    if isinstance(remote, WebRemote):
+        return stow(remote, files, on_answer, alternatives)
+    return store(remote, files, on_answer, alternatives)
+
+
+def address_of(remote: Remote | WebRemote) -> str:
+    """Return where a destination is, for people."""
+    return remote.url if isinstance(remote, WebRemote) else f"{remote.aet} at {remote.host}:{remote.port}"
