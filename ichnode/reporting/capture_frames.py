@@ -56,12 +56,14 @@ def build_sc_frames(answer: Answer, identity: ReportIdentity, predecessors: Sequ
         add_capture_modules(made, answer, range(slices))
         made.DerivationDescription = f"Slices with network activation and scores drawn on them. {NOTICE}"
         made.NumberOfFrames = slices
-        made.FrameIncrementPointer = Tag("FrameLabelVector")
-        made.FrameLabelVector = [f"Image {number}" for number in range(1, slices + 1)]
+        if slices > 1:
+            made.FrameIncrementPointer = Tag("FrameLabelVector")
+            made.FrameLabelVector = [f"Image {number}" for number in range(1, slices + 1)]
         frames = _frames(answer, images, made)
         add_pixels(made, frames)
         # The encoder is named: another one may choose other runs, and the same answer must be the same bytes.
-        made.compress(RLELossless, frames, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+        pixels = frames if slices > 1 else frames[0]
+        made.compress(RLELossless, pixels, encoding_plugin="pylibjpeg", generate_instance_uid=False)
         return as_file(made, answer.device, RLELossless)
 
 

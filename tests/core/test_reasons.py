@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import ichnode
-from ichnode.core.reasons import BAD_OBJECTS, REASONS, REJECTIONS, WARNINGS, because, reason_of
+from ichnode.core.reasons import BAD_OBJECTS, NO_ANSWER_EXPECTED, REASONS, REJECTIONS, WARNINGS, because, reason_of
 
 PACKAGE = Path(ichnode.__file__).parent
 
@@ -43,6 +43,13 @@ def test_every_code_in_the_table_is_used():
 
 def test_the_tables_do_not_overlap():
     assert len(REASONS) == len(REJECTIONS) + len(WARNINGS) + len(BAD_OBJECTS)
+
+
+def test_nobody_waits_for_some_of_the_series_that_are_not_analysed():
+    assert set(REJECTIONS) > NO_ANSWER_EXPECTED
+    # Of these somebody may think that they were read: a head CT that failed, or that is only half there.
+    waited_for = {"ANALYSIS_FAILED", "PIXELS_UNREADABLE", "TOO_FEW_SLICES", "CONTRAST", "OVERLAPPING_VOLUMES"}
+    assert not NO_ANSWER_EXPECTED & waited_for
 
 
 @pytest.mark.parametrize("code", REASONS)

@@ -13,9 +13,9 @@ from ichnode.reporting.picture.words import identified, window_caption
 SIDE = 448
 """Pixels: 34 slices take 4 to 6 MB in RLE, with 512 pixels 6 to 8."""
 _TITLE: Box = (6, 2, 442, 26)
-_SCORES: Box = (6, 26, 442, 48)
-_SLICE: Box = (6, 50, 442, 424)
-_NOTICE: Box = (6, 424, 442, 446)
+_SCORES: Box = (6, 26, 442, 60)
+_SLICE: Box = (6, 62, 442, 406)
+_NOTICE: Box = (6, 408, 442, 446)
 
 
 def frame_words(outcome: Outcome, images: SeriesImages, made: Dataset, index: int) -> tuple[str, str, str, str]:
@@ -54,5 +54,5 @@ def draw_frame(scan: Scan, index: int, words: tuple[str, str, str, str], reaches
     canvas.write(title, _TITLE, 20)
     canvas.write(said, _SCORES, 18, colour=AMBER if reaches else PALE)
     scan.draw(canvas, _SLICE, index, "", caption, scan.images.heat.get(index))
-    canvas.write(notice, _NOTICE, 16, colour=PALE)
+    canvas.write(notice, _NOTICE, 16, colour=PALE, smallest=10)
     return canvas

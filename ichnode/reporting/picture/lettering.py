@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -23,9 +24,13 @@ _LEADING = 1.22
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A text, the box it was to stay in, the box its letters fill, and whether its end was cut off."""
+    """A text, the lines that were made of it, the box they were to stay in, the box they fill, and their size.
+
+    `cut` says that the end of the text was left out.
+    """
 
     text: str
+    lines: tuple[str, ...]
     box: Box
     ink: Box
     size: int
@@ -91,7 +96,7 @@ class Canvas:
             ink = [min(ink[0], x), min(ink[1], y), max(ink[2], x + width_of(line, fitting)), y + height]
             y += height
         filled = (ink[0], ink[1], ink[2], ink[3])
-        self.written.append(Written(text, box, filled, fitting, cut))
+        self.written.append(Written(text, tuple(lines), box, filled, fitting, cut))
         return filled
 
 
@@ -114,11 +119,15 @@ def wrapped(text: str, size: int, width: int) -> list[str]:
             continue
         rest = word
         while width_of(rest, size) > width and len(rest) > 1:
-            fits = next(n for n in range(len(rest), 0, -1) if n == 1 or width_of(rest[:n], size) <= width)
+            fits = _letters_that_fit(rest, size, width)
             lines.append(rest[:fits])
             rest = rest[fits:]
         lines.append(rest)
     return lines or [""]
+
+
+def _letters_that_fit(word: str, size: int, width: int) -> int:
+    return max(1, bisect_right(range(len(word)), width, key=lambda last: width_of(word[: last + 1], size)))
 
 
 @cache
@@ -135,11 +144,9 @@ def _fitted(text: str, width: int, height: int, largest: int, smallest: int) -> 
         lines = wrapped(text, size, width)
         if len(lines) * line_height(size) <= height:
             return lines, size, False
-    words = text.split()
     most = max(1, height // line_height(smallest))
-    while words:
+    kept = wrapped(text, smallest, width)[:most]
+    words = kept.pop().split()
+    while words and width_of(" ".join([*words, CUT]), smallest) > width:
         words.pop()
-        lines = wrapped(" ".join([*words, CUT]), smallest, width)
-        if len(lines) <= most:
-            return lines, smallest, True
-    return wrapped(CUT, smallest, width)[:most], smallest, True
+    return [*kept, *wrapped(" ".join([*words, CUT]), smallest, width)[:1]], smallest, True

@@ -47,7 +47,7 @@ def _answer(canvas: Canvas, words: PageWords) -> None:
     canvas.draw.rectangle((left, top, right - 1, bottom - 1), fill=paper, outline=ink, width=3)
     _sign(canvas, words.verdict, ink)
     text = (left + 110, top + 6, right - 14, bottom - 6)
-    canvas.write(words.answer, text, 44, colour=ink, middle=True, bold=True, smallest=18)
+    canvas.write(words.answer, text, 44, colour=ink, middle=True, bold=True, smallest=14)
 
 
 def _sign(canvas: Canvas, verdict: Verdict, ink: Colour) -> None:

@@ -8,8 +8,8 @@ from ichnode.reporting.picture.lettering import Box
 
 BANNER: Box = (0, 0, 1024, 36)
 PATIENT: Box = (12, 38, 1012, 72)
-ANSWER: Box = (8, 76, 1016, 168)
-SLICES: Box = (12, 174, 1012, 682)
+ANSWER: Box = (8, 74, 1016, 172)
+SLICES: Box = (12, 178, 1012, 682)
 STRIP: Box = (12, 690, 570, 866)
 TABLE: Box = (604, 690, 1012, 866)
 REMARKS: Box = (12, 872, 1012, 964)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ichnode.reporting.picture.lettering import AMBER, PALE, WHITE, Box, Canvas, line_height
+from ichnode.reporting.picture.lettering import AMBER, PALE, WHITE, Box, Canvas, line_height, width_of
 
 _BELOW = (120, 120, 120)
 _TEXT = 20
@@ -73,11 +73,24 @@ def _threshold(canvas: Canvas, plot: Box, threshold: float) -> None:
 
 def _marks(canvas: Canvas, plot: Box, slices: int, marked: Sequence[int]) -> None:
     left, top, right, _ = plot
-    edges, taken = bar_edges(slices, left, right), left
-    for index in sorted(marked):
-        middle = sum(edges[index]) // 2
+    edges, shown = bar_edges(slices, left, right), sorted(marked)
+    middles = [sum(edges[index]) // 2 for index in shown]
+    widths = [width_of(str(index + 1), _TEXT) + 6 for index in shown]
+    for index, middle, start, width in zip(
+        shown, middles, _apart(middles, widths, left, right), widths, strict=True
+    ):  # fmt: skip
         canvas.draw.polygon([(middle - 7, top - 13), (middle + 7, top - 13), (middle, top - 2)], fill=AMBER)
-        text, half = str(index + 1), 24
-        start = min(max(middle - half, taken), right - 2 * half)
-        above = (start, top - 13 - line_height(_TEXT), start + 2 * half, top - 13)
-        taken = canvas.write(text, above, _TEXT, colour=AMBER, align="center", smallest=8)[2]
+        above = (start, top - 13 - line_height(_TEXT), start + width, top - 13)
+        canvas.write(str(index + 1), above, _TEXT, colour=AMBER, align="center")
+
+
+def _apart(middles: Sequence[int], widths: Sequence[int], left: int, right: int) -> list[int]:
+    """Return where texts begin that stand as close to their middles as they can without covering each other."""
+    starts, taken = [], left
+    for middle, width in zip(middles, widths, strict=True):
+        starts.append(max(taken, middle - width // 2))
+        taken = starts[-1] + width
+    for place in range(len(starts) - 1, -1, -1):
+        starts[place] = min(starts[place], right - widths[place])
+        right = starts[place]
+    return starts

@@ -194,7 +194,9 @@ def _patient(made: Dataset) -> str:
 
 
 def _text(made: Dataset, keyword: str) -> str:
-    return ascii_only(str(made.get(keyword) or "")) or "none"
+    """Return a value with a question mark for each letter that the font lacks; no letter stands in for another."""
+    said = str(made.get(keyword) or "").strip().encode("ascii", "replace").decode("ascii")
+    return "".join(letter if letter.isprintable() else "?" for letter in said) or "none"
 
 
 def _warnings(outcome: Outcome) -> list[str]:

@@ -1,0 +1,117 @@
+"""The pictures and the map in dicom3tools' validator and in DCMTK: headers, kinds, and what is broken."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pydicom.config
+import pytest
+from pydicom.dataset import Dataset
+
+from tests.interop.validators import dciodvfy, find_component
+from tests.peers import run_dcmtk
+from tests.reporting import corpus
+
+HEADERS = corpus.SYNTHETIC | corpus.REAL
+EVERY_HEADER = [*corpus.SYNTHETIC, *(pytest.param(name, marks=pytest.mark.data) for name in corpus.REAL)]
+PAGES = ("positive", "negative", "partial_positive", "contrast", "partial_not_analysed", "revision")
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.mark.parametrize("header", EVERY_HEADER)
+@pytest.mark.parametrize("kind", PAGES)
+def test_the_page_is_clean(header: str, kind: str, tmp_path: Path) -> None:
+    assert dciodvfy(_filed(tmp_path, corpus.pictured(HEADERS[header](), kind, "sc"))) == []
+
+
+@pytest.mark.parametrize("header", EVERY_HEADER)
+def test_frames_and_map_are_clean(header: str, tmp_path: Path) -> None:
+    assert dciodvfy(_filed(tmp_path, corpus.pictured(HEADERS[header](), "partial_positive", "sc-frames"))) == []
+    made = corpus.made(HEADERS[header](), "positive", "pm", images=corpus.images_of(HEADERS[header](), "positive"))
+    if header == "minimal":
+        assert made is None  # no frame of reference
+    else:
+        assert made is not None and dciodvfy(_filed(tmp_path, made)) == []
+
+
+def test_what_is_unusual_is_clean_too(tmp_path: Path) -> None:
+    series = corpus.named("ascii")
+    outcome, _ = corpus.outcome_of("negative", series)
+    one = dataclasses.replace(outcome, scores=outcome.scores[:1], order=outcome.order[:1])
+    single = corpus.pictured(
+        series, "negative", "sc-frames", outcome=one, images=corpus.images_of(series, "negative", 1)
+    )
+    assert dciodvfy(_filed(tmp_path, single)) == []
+    assert dciodvfy(_filed(tmp_path, corpus.pictured(series, "positive", "sc", images=None))) == []
+    thin = corpus.images_of(series, "positive", thickness_mm=None)
+    assert dciodvfy(_filed(tmp_path, corpus.pictured(series, "positive", "pm", images=thin))) == []
+    series.header.LossyImageCompression, series.header.LossyImageCompressionRatio = "01", 8
+    series.header.LossyImageCompressionMethod = "ISO_10918_1"
+    for name in ("sc", "sc-frames", "pm"):
+        assert dciodvfy(_filed(tmp_path, corpus.pictured(series, "positive", name))) == []
+
+
+@pytest.mark.parametrize(("name", "frame"), [("sc", 0), ("sc-frames", 12)])
+def test_dcmtk_shows_what_was_drawn(name: str, frame: int, tmp_path: Path) -> None:
+    path, plain = _filed(tmp_path, corpus.pictured(corpus.named("ascii"), "positive", name)), tmp_path / "plain.dcm"
+    run_dcmtk(find_component("dcmdrle", "dcmtk"), path, plain)
+    picture = tmp_path / "shown.ppm"
+    run_dcmtk(find_component("dcm2pnm", "dcmtk"), "+F", str(frame + 1), plain, picture)
+    header, colours = picture.read_bytes().split(b"\n255\n", 1)
+    made = pydicom.dcmread(path)
+    assert header.split()[-2:] == [str(made.Columns).encode(), str(made.Rows).encode()]
+    pixels = made.pixel_array if name == "sc" else made.pixel_array[frame]
+    assert (np.frombuffer(colours, np.uint8).reshape(pixels.shape) == pixels).all()
+
+
+# Negative controls: the validator does catch these -------------------------------------------------------------------
+
+
+def _no_conversion(made: Dataset) -> None:
+    del made.ConversionType
+
+
+def _no_body_part(made: Dataset) -> None:
+    del made.BodyPartExamined
+
+
+def _no_labels(made: Dataset) -> None:
+    del made.FrameLabelVector
+
+
+def _no_place(made: Dataset) -> None:
+    del made.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence
+
+
+def _no_meaning(made: Dataset) -> None:
+    del made.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
+
+
+@pytest.mark.parametrize(
+    ("name", "break_it"),
+    [
+        ("sc", _no_conversion),
+        ("sc", _no_body_part),
+        ("sc-frames", _no_labels),
+        ("pm", _no_place),
+        ("pm", _no_meaning),
+    ],
+)
+def test_dciodvfy_catches(name: str, break_it: Callable[[Dataset], None], tmp_path: Path) -> None:
+    made = pydicom.dcmread(_filed(tmp_path, corpus.pictured(corpus.named("ascii"), "positive", name)))
+    break_it(made)
+    path = tmp_path / "broken.dcm"
+    with pydicom.config.disable_value_validation():
+        made.save_as(path)
+    assert dciodvfy(path) != []
+
+
+def _filed(folder: Path, content: bytes) -> Path:
+    path = folder / "made.dcm"
+    path.write_bytes(content)
+    return path
