@@ -11,7 +11,7 @@ the share of the head's soft tissue that is lesion: what a point thrown blindly 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ from .recipe import Recipe
 
 MARGIN_MM = 8.0
 LEAST_ML = 5.0
+RULES = ("largest", "highest score", "1 cm² or more", "less than 1 cm²")
+"""Which slice of a phantom's lesion is played; of a scan every slice is, told apart by how much is outlined."""
 _MOST_ML = {"subarachnoid": 20.0, "intraventricular": 20.0}
 _SOFT_TISSUE_HU = (0, 100)
 
@@ -46,7 +48,7 @@ class Pointed:
     kind : str
         Subtype, or "CT-ICH".
     rule : str
-        Why this slice: "largest" or "highest score" of a phantom's lesion, or "every slice".
+        One of `RULES`: why this slice.
     score : float
         Of `any`.
     miss_mm : float or None
@@ -108,7 +110,7 @@ def on_phantoms(engine: Engine, seeds: Iterable[int], told: Callable[[int], None
             along = phantom.protocol.spacing_mm * np.arange(len(area))
             reading = engine.read(phantom.hu, along.tolist(), phantom.pixel_spacing_mm)
             highest = int(np.where(area > 0, reading.scores[:, 0], -1).argmax())
-            slices = [(int(area.argmax()), "largest"), (highest, "highest score")]
+            slices = [(int(area.argmax()), RULES[0]), (highest, RULES[1])]
             played += point(engine, reading, phantom.hu, lesion, phantom.pixel_spacing_mm, slices, kind)
         told(done)
     return played
@@ -118,7 +120,8 @@ def on_scans(engine: Engine, scans: Iterable[Scan], told: Callable[[int], None] 
     """Play on every outlined slice of scans in the form of CT-ICH."""
     played: list[Pointed] = []
     for done, scan in enumerate(scans, 1):
-        outlined = [(int(index), "every slice") for index in np.flatnonzero(scan.lesion.any((1, 2)))]
+        area_mm2 = scan.lesion.sum((1, 2)) * SPACING_MM[0] * SPACING_MM[1]
+        outlined = [(int(index), RULES[2 if area_mm2[index] >= 100 else 3]) for index in np.flatnonzero(area_mm2)]
         if outlined:
             reading = engine.read(scan.hu, scan.positions_mm.tolist(), SPACING_MM)
             played += point(engine, reading, scan.hu, scan.lesion, SPACING_MM, outlined, "CT-ICH")
@@ -149,7 +152,8 @@ def on_held_out(
     unseen = [folds(heads, count, seed)[part] for part in parts]
     played: list[Pointed] = []
     for network, names in zip(train(heads, recipe, unseen, seed, tell), unseen, strict=True):
-        engine = Engine(bundle, network.requires_grad_(False), torch.device("cpu"))
+        judge = replace(bundle, architecture=recipe.architecture, preprocessing=recipe.preprocessing)
+        engine = Engine(judge, network.requires_grad_(False), torch.device("cpu"))
         played += on_scans(engine, (read_scan(folder, patient) for patient in sorted(names, key=int)))
     return played
 
@@ -160,7 +164,7 @@ def table(played: Sequence[Pointed]) -> str:
         f"| lesion | slice | slices | with a map | maximum in the lesion | within {MARGIN_MM:g} mm | by chance |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for rule in dict.fromkeys(one.rule for one in played):
+    for rule in sorted({one.rule for one in played}, key=RULES.index):
         of_rule = [one for one in played if one.rule == rule]
         kinds = sorted({one.kind for one in of_rule}, key=lambda kind: (*CLASSES, kind).index(kind))
         groups = [(kind, [one for one in of_rule if one.kind == kind]) for kind in kinds]

@@ -30,8 +30,8 @@ class CnnLstm(nn.Module):
     Parameters
     ----------
     backbone : str
-        Any timm model with a pooled feature vector: ``resnet50``, ``seresnext50_32x4d``, ``tf_efficientnet_lite0``, …
-        Built without weights; nothing is downloaded.
+        Any convolutional timm model with a pooled feature vector: ``resnet50``, ``seresnext50_32x4d``,
+        ``tf_efficientnet_lite0``, … Built without weights; nothing is downloaded.
     hidden : int
         LSTM units per direction.
     layers : int
