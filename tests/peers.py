@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -139,7 +140,7 @@ class Orthanc(Peer):
         modalities: Mapping[str, tuple[str, int]] | None = None, plugins: bool = False, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(folder, "orthanc")
-        self.program, self.aet = program, aet
+        self.program, self.aet, self.options = program, aet, options
         self.port, self.http_port = free_port(), free_port()
         config = {
             "Name": aet, "DicomAet": aet, "DicomPort": self.port, "HttpPort": self.http_port,
@@ -164,6 +165,8 @@ class Orthanc(Peer):
         """Call the REST API; bytes go out as they are, everything else as JSON. Returns JSON or bytes."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data, method=method)
+        for user, password in self.options.get("RegisteredUsers", {}).items():
+            request.add_header("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 answer = response.read()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -104,7 +106,8 @@ class _Part:
         self._file = file
         self._before = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode("ascii")
         self._after = f"\r\n--{boundary}--\r\n".encode("ascii")
-        length = len(self._before) + Path(file.name).stat().st_size + len(self._after)
+        self._size = os.fstat(file.fileno()).st_size
+        length = len(self._before) + self._size + len(self._after)
         self.headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Content-Length": str(length),
@@ -112,7 +115,12 @@ class _Part:
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._before
-        while chunk := self._file.read(_CHUNK_BYTES):
+        left = self._size
+        while left:
+            chunk = self._file.read(min(left, _CHUNK_BYTES))
+            if not chunk:
+                raise OSError(errno.EIO, "it became shorter while it was sent")
+            left -= len(chunk)
             yield chunk
         yield self._after
 

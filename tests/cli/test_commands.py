@@ -320,6 +320,25 @@ class TestPeers:
         assert (said.code, said.out) == (0, f"{target}: 32 of 32 files stored, 0 not DICOM\n")
         assert len(list(storescp.received.iterdir())) == 32
 
+    @pytest.mark.interop
+    def test_echo_and_send_over_the_web(self, ichnode, start_orthanc, head_ct, tmp_path):
+        orthanc = start_orthanc(plugins=True)
+        url, file = f"http://127.0.0.1:{orthanc.http_port}/dicom-web", tmp_path / "c.toml"
+        file.write_text(f"[[destinations]]\nname = 'web'\nurl = '{url}'\n")
+        assert ichnode("echo", "web", "--config", file).out == f"web: {url} answers\n"
+        said = ichnode("send", "--destination", "web", "--config", file, head_ct)
+        assert (said.code, said.out) == (0, "web: 32 of 32 files stored, 0 not DICOM\n")
+        assert len(orthanc.find("Instance")) == 32
+        checks = json.loads(ichnode("doctor", "--config", file, "--data", tmp_path / "data", "--json").out)
+        assert {"name": "destination web", "found": f"{url} answers", "remedy": ""} in checks
+
+    def test_echo_of_a_service_that_is_down(self, ichnode, tmp_path):
+        file = tmp_path / "c.toml"
+        file.write_text(f"[[destinations]]\nname = 'web'\nurl = 'http://127.0.0.1:{free_port()}'\n")
+        said = ichnode("echo", "--config", file)
+        assert said.code == 1
+        assert "no connection. Check url" in said.err
+
     def test_nothing_to_send_is_1(self, ichnode, tmp_path):
         (tmp_path / "notes.txt").write_text("not DICOM")
         said = ichnode("send", "--to", "A@127.0.0.1:1", tmp_path)

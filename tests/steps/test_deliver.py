@@ -18,6 +18,7 @@ from ichnode.steps.deliver import deliver_due
 from ichnode.worklist import assembly, deliveries, results, schema
 from tests.made import claim, closed_series, events, not_analysed, report_row, rows, study_facts
 from tests.steps.pacs import Pacs
+from tests.web_service import WebService, failed, referenced
 
 HOUR_S = 3600.0
 LONGEST_S = 12 * HOUR_S
@@ -64,10 +65,14 @@ def outbox(node, clock, tmp_path):
 
 
 @pytest.fixture
-def run(node, clock):
+def run(node, run_of):
     """``run(seconds)``: let time pass, and deliver whenever something is due; returns how often it was looked at."""
+    return lambda seconds: run_of(node, seconds)
 
-    def until(seconds):
+
+@pytest.fixture
+def run_of(clock):
+    def until(node, seconds):
         end, looks = clock() + timedelta(seconds=seconds), 0
         while True:
             again_at = deliver_due(node, node.settings.destinations[0])
@@ -379,3 +384,100 @@ def claimed(node, clock, series_id, revision):
     with node.worklist.write() as tx:
         assembly.queue_job(tx, clock(), series_id, revision, "analyse", None)
     return claim(node.worklist, clock)
+
+
+# Over the web ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service():
+    return WebService()
+
+
+@pytest.fixture
+def web_node(make_node, service, tmp_path):
+    (tmp_path / "token").write_text("a-token\n")
+    section = {"name": "pacs", "url": service.url, "token_file": str(tmp_path / "token")}
+    return make_node(destinations=[section], delivery={"timeout_s": 20, "longest_retry_s": LONGEST_S})
+
+
+def test_a_service_down_for_a_day_gets_everything_once(web_node, service, outbox, run_of):
+    uids = {outbox("one", web_node), outbox("two", web_node)}
+    run_of(web_node, 24 * HOUR_S)
+    assert states(web_node) == ["pending"] * 2
+    with service.listening():
+        run_of(web_node, LONGEST_S + 1)
+    assert set(service.stored) == uids
+    assert len(service.stored) == 2
+    assert states(web_node) == ["delivered"] * 2
+    assert [r.method for r in service.requests] == ["GET", "POST", "POST"], "one question, then the objects"
+    assert events(web_node.worklist).count("destination.down") == events(web_node.worklist).count("destination.up") == 1
+
+
+def test_a_token_that_runs_out_is_renewed_in_its_file(web_node, service, outbox, run_of, tmp_path):
+    uid = outbox("one", web_node)
+
+    def admit(request):
+        good = request.headers["Authorization"] == "Bearer new"
+        return (200, b"[]", {}) if good else (401, b"", {})
+
+    service.store = service.query = admit
+    with service.listening():
+        run_of(web_node, 2 * HOUR_S)
+        assert states(web_node) == ["pending"]
+        with web_node.worklist.read() as tx:
+            assert "renew what token_file holds" in deliveries.circuit(tx, "pacs").last_error
+        (tmp_path / "token").write_text("new")
+        run_of(web_node, LONGEST_S + 1)
+    assert states(web_node) == ["delivered"]
+    assert service.stored[-1] == uid
+
+
+@pytest.mark.parametrize("code", [403, 404, 503])
+def test_a_service_that_answers_questions_and_takes_nothing_is_called_less_and_less(
+    web_node, service, outbox, run_of, code
+):  # fmt: skip
+    outbox("one", web_node)
+    service.store = lambda request: (code, b"", {})
+    with service.listening():
+        run_of(web_node, 24 * HOUR_S)
+        assert states(web_node) == ["pending"]
+        assert 8 < len(service.stored) < 25
+        assert events(web_node.worklist).count("destination.down") == 1
+        assert "destination.up" not in events(web_node.worklist)
+        service.store = lambda request: (200, referenced(request), {})
+        run_of(web_node, LONGEST_S + 1)
+    assert states(web_node) == ["delivered"]
+
+
+def test_a_service_is_left_alone_for_as_long_as_it_asks(web_node, service, outbox, clock):
+    outbox("one", web_node)
+    service.store = lambda request: (503, b"", {"Retry-After": "1234"})
+    with service.listening():
+        again_at = deliver_due(web_node, web_node.settings.destinations[0])
+    assert (again_at - clock()).total_seconds() == 1234
+
+
+def test_over_the_web_too_the_class_is_what_the_service_takes(web_node, service, outbox, run_of):
+    outbox("one", web_node)
+
+    def takes_enhanced(request):
+        good = request.instance.SOPClassUID == EnhancedSRStorage
+        return (200, referenced(request), {}) if good else (409, failed(request, 0x0122), {})
+
+    service.store = takes_enhanced
+    with service.listening():
+        run_of(web_node, 1)
+    assert sent_as(web_node) == [(EnhancedSRStorage, "delivered")]
+    assert service.requests[0].instance.SOPClassUID == ComprehensiveSRStorage, "the best liked first"
+
+
+def test_permanent_refusals_and_warnings_over_the_web(web_node, service, outbox, run_of):
+    outbox("one", web_node)
+    outbox("two", web_node)
+    replies = iter([lambda r: failed(r, 0xA900), lambda r: referenced(r, 0xB000)])
+    service.store = lambda request: (202, next(replies)(request), {})
+    with service.listening():
+        run_of(web_node, HOUR_S)
+    found = [(row["state"], row["status"]) for row in rows(web_node.worklist, schema.deliveries)]
+    assert sorted(found) == [("delivered", 0xB000), ("failed", 0xA900)]

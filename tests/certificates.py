@@ -1,0 +1,55 @@
+"""Certificates of an authority that lives as long as a test: made by openssl, for 127.0.0.1 and localhost."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+KEYS = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate, its key, and both in one file."""
+
+    certificate: Path
+    key: Path
+    both: Path
+
+
+class Authority:
+    """A certificate authority whose files lie below `folder`.
+
+    Attributes
+    ----------
+    certificate : Path
+        What whoever trusts it is given.
+    """
+
+    def __init__(self, folder: Path, openssl: str = "openssl") -> None:
+        self.folder, self.openssl = folder, openssl
+        folder.mkdir(parents=True, exist_ok=True)
+        self.certificate = folder / "authority.pem"
+        self._request("authority", "-x509", "-days", "2", "-subj", "/CN=authority of a test")
+
+    def issue(self, name: str, alternatives: str = "IP:127.0.0.1,DNS:localhost") -> Issued:
+        """Issue a certificate for the names `alternatives`, in openssl's notation."""
+        request = self._request(name, "-subj", f"/CN={name}")
+        certificate, key, both = (self.folder / f"{name}.{end}" for end in ("pem", "key.pem", "both.pem"))
+        extensions = self.folder / f"{name}.ext"
+        extensions.write_text(f"subjectAltName={alternatives}\n")
+        self._openssl(
+            "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.folder / "authority.key.pem",
+            "-days", "2", "-extfile", extensions, "-out", certificate,
+        )  # fmt: skip
+        both.write_text(certificate.read_text() + key.read_text())
+        return Issued(certificate, key, both)
+
+    def _request(self, name: str, *options: str) -> Path:
+        out = self.folder / f"{name}.{'pem' if '-x509' in options else 'csr'}"
+        self._openssl("req", *KEYS, "-keyout", self.folder / f"{name}.key.pem", "-out", out, *options)
+        return out
+
+    def _openssl(self, *arguments: str | Path) -> None:
+        subprocess.run([self.openssl, *map(str, arguments)], check=True, capture_output=True, timeout=60)
