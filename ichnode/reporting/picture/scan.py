@@ -19,6 +19,8 @@ _TISSUE_HU = -200
 _SHARE = 0.04
 """A line of pixels belongs to the head where at least this share of it is tissue."""
 _MARGIN = 0.03
+_SMALLEST_MM = 60.0
+"""What is narrower is no head, but the top of one, or the wall of a hollow phantom: slices are shown whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,14 @@ class Scan:
 
     @classmethod
     def of(cls, images: SeriesImages, shown: Sequence[int]) -> Scan:
-        """Return the scan cropped to the head in the slices that are shown."""
+        """Return the scan cropped to the head in the slices that are shown, where a head is found."""
         view = radiological(images.orientation)
         tissue = np.any([view.turn(images.volume[index]) > _TISSUE_HU for index in shown], axis=0)
-        return cls(images, view, (*_extent(tissue.mean(1)), *_extent(tissue.mean(0))))
+        rows, columns = _extent(tissue.mean(1)), _extent(tissue.mean(0))
+        tall, wide = view.pixel_mm(images.spacing_mm)
+        if min(tall * (rows[1] - rows[0]), wide * (columns[1] - columns[0])) < _SMALLEST_MM:
+            return cls(images, view, (0, len(tissue), 0, len(tissue[0])))
+        return cls(images, view, (*rows, *columns))
 
     def draw(
         self, canvas: Canvas, box: Box, index: int, name: str, caption: str,
@@ -97,14 +103,12 @@ class Scan:
 def _extent(share: NDArray[np.floating]) -> tuple[int, int]:
     """Return the first and last line of the head with a margin; all lines where there is no head.
 
-    The head is the unbroken run of lines about the fullest one: the holder lies apart from it.
+    The head is the unbroken run of lines with the most tissue: the holder lies apart from it.
     """
-    fullest = int(np.argmax(share))
-    if share[fullest] < _SHARE:
+    inside = np.concatenate([[False], share >= _SHARE, [False]])
+    edges = np.flatnonzero(np.diff(inside.astype(np.int8))).reshape(-1, 2)
+    if not len(edges):
         return 0, len(share)
-    outside = np.flatnonzero(share < _SHARE)
-    before, after = outside[outside < fullest], outside[outside > fullest]
+    first, last = max(edges, key=lambda run: float(share[run[0] : run[1]].sum()))
     margin = round(len(share) * _MARGIN)
-    first = int(before[-1]) + 1 if len(before) else 0
-    last = int(after[0]) if len(after) else len(share)
-    return max(0, first - margin), min(len(share), last + margin)
+    return max(0, int(first) - margin), min(len(share), int(last) + margin)

@@ -16,6 +16,7 @@ from ichnode.reporting.header import result_header
 from ichnode.reporting.picture import places
 from ichnode.reporting.picture.lettering import Canvas
 from ichnode.reporting.picture.page import SIDE, draw_page
+from ichnode.reporting.picture.scan import Scan
 from ichnode.reporting.picture.words import PageWords, page_words
 from tests.reporting import corpus
 
@@ -186,6 +187,23 @@ def test_millimetres_are_square(spacing: tuple[float, float], ratio: float) -> N
     shown = (inside > 200) & (inside < 240)
     rows, columns = (np.flatnonzero(shown.sum(axis) > 30) for axis in (1, 0))  # without the letters beside it
     assert np.ptp(rows) / np.ptp(columns) == pytest.approx(ratio, rel=0.05)
+
+
+def test_a_hollow_skull_is_shown_whole() -> None:
+    row, column = np.mgrid[:64, :56]
+    out = np.hypot((row - 31.5) / 30, (column - 27.5) / 22)
+    wall = np.where((out < 1) & (out > 0.97), 1000, -1000).astype(np.int16)
+    images = corpus.images_of(corpus.named("ascii"), "failed", volume=np.repeat(wall[None], 30, 0))
+    assert Scan.of(images, [15]).crop == (0, 64, 0, 56)
+
+
+def test_the_head_holder_is_cropped_away() -> None:
+    images = corpus.images_of(corpus.named("ascii"), "negative", spacing_mm=(3.6, 4.4))
+    volume = np.full((30, 128, 112), -1000, np.int16)
+    volume[:, 10:74, 28:84] = images.volume
+    volume[:, 100, 30:80] = 300
+    first, last, left, right = Scan.of(dataclasses.replace(images, volume=volume), [0, 5]).crop
+    assert 5 <= first <= 12 and 70 <= last <= 80 and 28 <= left <= 34 and 78 <= right <= 84
 
 
 @pytest.mark.parametrize("value", [-1000, 3071])
