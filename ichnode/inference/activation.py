@@ -28,23 +28,22 @@ from ichnode.errors import BundleError
 from ichnode.inference.network import CnnLstm
 from ichnode.inference.preprocess import Field
 
+_NO_MAPS = "The backbone of the model bundle gives no feature maps: use a convolutional network of timm."
 
-def stage_of(network: CnnLstm) -> nn.Module:
-    """Return the stage whose maps are explained: the last one before the CNN's final halving.
+
+def stage_of(network: CnnLstm) -> tuple[nn.Module, int]:
+    """Return the stage whose maps are explained, the last one before the CNN's final halving, and its channels.
 
     Raises
     ------
     BundleError
         The backbone has no such stage.
     """
-    stages = network.cnn.feature_info
-    final: int = stages[-1]["reduction"]
-    names = [stage["module"] for stage in stages if 2 * stage["reduction"] == final]
-    if not names:
-        raise BundleError(
-            "The backbone of the model bundle does not halve its maps: use a convolutional network of timm."
-        )
-    return network.cnn.get_submodule(names[-1])
+    stages = list(getattr(network.cnn, "feature_info", ()))
+    finer = [stage for stage in stages if 2 * stage["reduction"] == stages[-1]["reduction"]]
+    if not finer:
+        raise BundleError(_NO_MAPS)
+    return network.cnn.get_submodule(finer[-1]["module"]), int(finer[-1]["num_chs"])
 
 
 def pulls(network: CnnLstm, features: Tensor, wanted: Sequence[tuple[int, int]]) -> Tensor:
@@ -89,22 +88,21 @@ def class_activation(network: CnnLstm, pictures: Tensor, pull: Tensor) -> Tensor
         The stage of this backbone gives no map.
     """
     kept: list[Tensor] = []
+    stage, channels = stage_of(network)
 
     def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], maps: Tensor) -> Tensor:
         kept.append(maps.detach().requires_grad_())  # the graph begins here: earlier layers need none
-        return kept[-1]
+        return kept[-1].clone()  # what follows may work in place
 
-    hook = stage_of(network).register_forward_hook(keep)
+    hook = stage.register_forward_hook(keep)
     try:
         with torch.enable_grad():
             score = (network.cnn(pictures) * pull).sum()
             (gradient,) = torch.autograd.grad(score, kept[-1])
     finally:
         hook.remove()
-    if kept[-1].ndim != 4:
-        raise BundleError(
-            "The backbone of the model bundle gives no feature maps: use a convolutional network of timm."
-        )
+    if kept[-1].ndim != 4 or kept[-1].shape[1] != channels:
+        raise BundleError(_NO_MAPS)
     return (gradient * kept[-1].detach()).sum(1)
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from ichnode.errors import BundleError
@@ -57,24 +56,33 @@ def test_same_input_same_bits_and_the_scores_stay_as_they_were(engine, reading, 
     assert first.tobytes() == fresh.activations(fresh.read(head(), positions(11), SPACING), wanted).tobytes()
 
 
-@pytest.mark.parametrize(("slab", "column"), [(0, 0), (4, 2), (10, 5)])
-def test_it_is_the_gradient_of_the_whole_network(tiny_bundle, slab, column):
+@pytest.mark.parametrize(
+    "backbone", ["resnet10t", "tf_efficientnet_lite0", "seresnet33ts", "mobilenetv3_small_100", "densenet121"]
+)
+def test_it_is_the_gradient_of_the_whole_network(backbone):
     """The short way (sequence layers first, then one slice) gives what autograd gives through everything at once."""
-    network = CnnLstm.build(TINY).eval()
-    network.load_state_dict(load_file(tiny_bundle.weights))
-    pictures = channels(prepare(head(), positions(11), SPACING, SMALL_PICTURE).hu, SMALL_PICTURE)
+    torch.manual_seed(1)
+    network = CnnLstm.build(Architecture(backbone, hidden=8, layers=2, slice_head=True)).eval()
+    pictures = channels(prepare(head(5), positions(5), SPACING, SMALL_PICTURE).hu, SMALL_PICTURE)
+    stage, width = stage_of(network)
     seen = []
-    hook = stage_of(network).register_forward_hook(lambda _module, _inputs, maps: seen.append(maps))
-    logit = network(pictures, [11])[slab, column]
-    hook.remove()
-    (gradient,) = torch.autograd.grad(logit, seen[0])
-    expected = (gradient[slab] * seen[0][slab]).sum(0).detach()
-    assert expected.abs().max() > 0
 
-    with torch.no_grad():
-        pull = pulls(network, network.cnn(pictures), [(slab, column)])
-        found = class_activation(network, pictures[slab : slab + 1], pull)[0]
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
+    def keep(_module, _inputs, maps):
+        seen.append(maps)
+        return maps.clone()
+
+    hook = stage.register_forward_hook(keep)
+    logits = network(pictures, [5])
+    hook.remove()
+    assert seen[0].shape[1] == width
+    for slab, column in [(0, 0), (3, 2), (4, 5)]:
+        (gradient,) = torch.autograd.grad(logits[slab, column], seen[0], retain_graph=True)
+        expected = (gradient[slab] * seen[0][slab]).sum(0).detach()
+        assert expected.abs().max() > 0
+        with torch.no_grad():
+            pull = pulls(network, network.cnn(pictures), [(slab, column)])
+            found = class_activation(network, pictures[slab : slab + 1], pull)[0]
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
 def test_memory_is_bounded_by_the_micro_batch(tiny_bundle, monkeypatch):
@@ -106,6 +114,24 @@ def test_a_backbone_without_feature_maps_is_refused_when_it_is_loaded(tmp_path):
         Engine.load(folder, device="cpu")
 
 
+def test_maps_in_another_order_are_refused_when_the_engine_warms(tiny_bundle):
+    """A worker warms its engine before it takes a series: windowed transformers keep channels last."""
+    engine = brightness_engine(CUT_OUT, tiny_bundle)
+    engine._network.cnn.stage = nn.Sequential(nn.AvgPool2d(8), Turned(0, 2, 3, 1))
+    engine._network.cnn.last = Turned(0, 3, 1, 2)
+    with pytest.raises(BundleError, match="use a convolutional network"):
+        engine.warm()
+
+
+class Turned(nn.Module):
+    def __init__(self, *order: int) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, maps):
+        return maps.permute(*self.order)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu(tiny_bundle, engine, reading):
     cuda = Engine.load(tiny_bundle.folder)
@@ -119,7 +145,10 @@ class Brightness(nn.Module):
     """A CNN made by hand: its stage is the brightness of 8 x 8 pixels, its feature the mean of that."""
 
     num_features = 1
-    feature_info = ({"module": "stage", "reduction": 8}, {"module": "last", "reduction": 16})
+    feature_info = (
+        {"module": "stage", "reduction": 8, "num_chs": 1},
+        {"module": "last", "reduction": 16, "num_chs": 1},
+    )
 
     def __init__(self) -> None:
         super().__init__()
