@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -13,6 +14,9 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from ichnode.core.findings import Outcome, Verdict, Warned
 from ichnode.core.reasons import NO_ANSWER_EXPECTED, REJECTIONS, because
+from ichnode.reporting import capture, capture_frames, parametric_map
+from ichnode.reporting.formats import FORMATS
+from ichnode.reporting.picture.words import HEAT_LEGEND
 from tests.reporting import corpus
 from tests.reporting.picture.test_page import drawn
 
@@ -111,3 +115,14 @@ def test_two_series_of_two_kinds_look_different() -> None:
     for index, page in enumerate(pages):
         assert all((page != other).any() for other in pages[index + 1 :])
     assert all(np.ptp(page) == 255 for page in pages)
+
+
+def test_the_docs_name_every_series_of_pictures() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    for_people, for_machines = (docs / "radiologist.md").read_text(), (docs / "integrator.md").read_text()
+    for name, module in (("sc", capture), ("sc-frames", capture_frames), ("pm", parametric_map)):
+        called = module.SERIES_DESCRIPTION.removesuffix(" (investigational)")
+        assert f"*{called}* ({FORMATS[name].series_number})" in for_people
+        assert f"| `{name}` |" in for_machines
+    assert HEAT_LEGEND.split(", ")[1] in " ".join(for_people.replace("*", "").split())
+    assert (docs / "pictures" / "secondary-capture-phantom.png").stat().st_size < 300_000

@@ -86,11 +86,19 @@ def _marks(canvas: Canvas, plot: Box, slices: int, marked: Sequence[int]) -> Non
 
 def _apart(middles: Sequence[int], widths: Sequence[int], left: int, right: int) -> list[int]:
     """Return where texts begin that stand as close to their middles as they can without covering each other."""
-    starts, taken = [], left
-    for middle, width in zip(middles, widths, strict=True):
-        starts.append(max(taken, middle - width // 2))
-        taken = starts[-1] + width
+    wished = [middle - width // 2 for middle, width in zip(middles, widths, strict=True)]
+    pushed = _pushed(wished, widths, left)
+    excess = (sum(pushed) - sum(wished)) // max(1, len(wished))
+    starts = _pushed([start - excess for start in wished], widths, left)
     for place in range(len(starts) - 1, -1, -1):
         starts[place] = min(starts[place], right - widths[place])
         right = starts[place]
+    return starts
+
+
+def _pushed(wished: Sequence[int], widths: Sequence[int], left: int) -> list[int]:
+    starts = []
+    for start, width in zip(wished, widths, strict=True):
+        starts.append(max(left, start))
+        left = starts[-1] + width
     return starts
