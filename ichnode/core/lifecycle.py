@@ -30,6 +30,8 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     SENDING = "sending"
     DELIVERED = "delivered"
+    AWAITING = "awaiting"  # asked whether it is kept for good: storage commitment, PS3.4 Annex J
+    COMMITTED = "committed"
     FAILED = "failed"
     WITHDRAWN = "withdrawn"
 
@@ -72,6 +74,13 @@ DELIVERY: Transitions = {
     ("pending", "withdraw"): "withdrawn",
     ("failed", "withdraw"): "withdrawn",
     ("sending", "drop"): "withdrawn",
+    ("delivered", "ask"): "awaiting",
+    ("awaiting", "unanswered"): "delivered",
+    ("awaiting", "commit"): "committed",
+    ("delivered", "commit"): "committed",
+    ("awaiting", "lost"): "pending",
+    ("awaiting", "abandon"): "failed",
+    ("awaiting", "drop_lost"): "withdrawn",
 }
 
 

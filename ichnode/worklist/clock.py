@@ -22,7 +22,7 @@ def catch_up(tx: Connection, now: datetime) -> int:
     """
     series, jobs, deliveries, circuits = schema.series, schema.jobs, schema.deliveries, schema.destinations
     receiving = series.c.state.in_(sources(SERIES, "close"))
-    waiting = deliveries.c.state.in_(sources(DELIVERY, "claim"))
+    waiting = deliveries.c.state.in_((*sources(DELIVERY, "claim"), *sources(DELIVERY, "commit")))
     changed = 0
 
     for column, condition in (

@@ -194,6 +194,17 @@ reports = Table(
     Index("reports_of_result", "result_id"),
 )
 
+commitments = Table(
+    "commitments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("transaction_uid", String(64), nullable=False, unique=True),
+    Column("destination", String(64), nullable=False),
+    Column("instances", Integer, nullable=False),
+    Column("requested_at", UtcTime, nullable=False),
+    Column("answered_at", UtcTime),  # the last time, where it is answered in parts
+)
+
 deliveries = Table(
     "deliveries",
     metadata,
@@ -208,6 +219,9 @@ deliveries = Table(
     Column("retry_since", UtcTime, nullable=False),  # give-up counts from here; `retry` moves it
     Column("sender", String(80)),
     Column("delivered_at", UtcTime),
+    Column("commitment_id", Integer, ForeignKey("commitments.id")),  # the last request that names it
+    Column("commitment_requests", Integer, nullable=False, default=0),
+    Column("committed_at", UtcTime),
     Column("status", Integer),
     Column("error", Text),
     UniqueConstraint("report_id", "destination"),

@@ -209,6 +209,17 @@ def upgrade() -> None:
     )
     op.create_index("reports_of_result", "reports", ["result_id"], unique=False)
     op.create_table(
+        "commitments",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("transaction_uid", sa.String(length=64), nullable=False),
+        sa.Column("destination", sa.String(length=64), nullable=False),
+        sa.Column("instances", sa.Integer(), nullable=False),
+        sa.Column("requested_at", sa.String(length=27), nullable=False),
+        sa.Column("answered_at", sa.String(length=27), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("transaction_uid"),
+    )
+    op.create_table(
         "deliveries",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("report_id", sa.Integer(), nullable=False),
@@ -221,8 +232,15 @@ def upgrade() -> None:
         sa.Column("retry_since", sa.String(length=27), nullable=False),
         sa.Column("sender", sa.String(length=80), nullable=True),
         sa.Column("delivered_at", sa.String(length=27), nullable=True),
+        sa.Column("commitment_id", sa.Integer(), nullable=True),
+        sa.Column("commitment_requests", sa.Integer(), nullable=False),
+        sa.Column("committed_at", sa.String(length=27), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["commitment_id"],
+            ["commitments.id"],
+        ),
         sa.ForeignKeyConstraint(
             ["report_id"],
             ["reports.id"],
@@ -237,6 +255,7 @@ def downgrade() -> None:
     """Drop the tables."""
     op.drop_index("deliveries_due", table_name="deliveries")
     op.drop_table("deliveries")
+    op.drop_table("commitments")
     op.drop_index("reports_of_result", table_name="reports")
     op.drop_table("reports")
     op.drop_index("results_of_series", table_name="results")
