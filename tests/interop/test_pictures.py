@@ -11,9 +11,11 @@ import pydicom
 import pydicom.config
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
+from ichnode.dicom.scu import Remote, store
 from tests.interop.validators import dciodvfy, find_component
-from tests.peers import run_dcmtk
+from tests.peers import Orthanc, Storescp, run_dcmtk
 from tests.reporting import corpus
 
 HEADERS = corpus.SYNTHETIC | corpus.REAL
@@ -67,6 +69,26 @@ def test_dcmtk_shows_what_was_drawn(name: str, frame: int, tmp_path: Path) -> No
     assert header.split()[-2:] == [str(made.Columns).encode(), str(made.Rows).encode()]
     pixels = made.pixel_array if name == "sc" else made.pixel_array[frame]
     assert (np.frombuffer(colours, np.uint8).reshape(pixels.shape) == pixels).all()
+
+
+def test_they_arrive_as_they_were_compressed_or_not(orthanc: Orthanc, storescp: Storescp, tmp_path: Path) -> None:
+    """Orthanc takes RLE as it is; storescp takes nothing compressed, so that the node sends it the plain pixels."""
+    paths = [tmp_path / f"{name}.dcm" for name in ("sc", "sc-frames", "pm")]
+    for path in paths:
+        path.write_bytes(corpus.pictured(corpus.named("utf8"), "positive", path.stem))
+    for port, aet in ((orthanc.port, orthanc.aet), (storescp.port, storescp.aet)):
+        answers = store(Remote("pacs", aet, "127.0.0.1", port, "ICHAI", timeout_s=60.0, connect_timeout_s=10.0), paths)
+        assert [(answer.status, answer.error) for answer in answers] == [(0, None)] * 3
+    sent = {str(one.SOPInstanceUID): one for one in map(pydicom.dcmread, paths)}
+    syntaxes = []
+    for folder in (orthanc.files(tmp_path / "back", Modality="OT"), storescp.received.iterdir()):
+        kept = {str(one.SOPInstanceUID): one for one in map(pydicom.dcmread, folder)}
+        assert set(sent) <= set(kept)
+        for uid, one in sent.items():
+            assert (kept[uid].pixel_array == one.pixel_array).all()
+            assert str(kept[uid].PatientName) == corpus.NAMES["utf8"][1]
+        syntaxes.append({kept[uid].file_meta.TransferSyntaxUID for uid in sent})
+    assert syntaxes == [{ExplicitVRLittleEndian, RLELossless}, {ExplicitVRLittleEndian}]
 
 
 # Negative controls: the validator does catch these -------------------------------------------------------------------
