@@ -202,7 +202,8 @@ def _text(made: Dataset, keyword: str) -> str:
 def _warnings(outcome: Outcome) -> list[str]:
     said = []
     if outcome.missing is not None:
-        said.append(ascii_only(f"PRELIMINARY: the series was incomplete. Missing: {outcome.missing}"))
+        missing = ascii_only(outcome.missing).rstrip(".")
+        said.append(f"PRELIMINARY: the series was incomplete. Missing: {missing}.")
     said += [ascii_only(f"Warning: {warned.sentence}") for warned in outcome.warnings]
     if outcome.verdict is Verdict.NOT_ANALYSED:
         said.append(UNREAD)

@@ -78,7 +78,7 @@ def test_what_is_missing_is_the_first_warning() -> None:
     words = words_of("partial_negative")
     assert words.answer == "PRELIMINARY: No intracranial hemorrhage detected."
     assert words.warnings[0].startswith("PRELIMINARY: the series was incomplete. Missing: 6 of 30 slices")
-    assert len(words.warnings) == 3
+    assert len(words.warnings) == 3 and all(warning.endswith(".") for warning in words.warnings)
 
 
 @pytest.mark.parametrize("kind", ["contrast", "failed", "partial_not_analysed"])
