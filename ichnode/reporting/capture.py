@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pydicom.config
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
@@ -58,7 +56,10 @@ def build_sc(answer: Answer, identity: ReportIdentity, predecessors: Sequence[Re
         made.SOPClassUID = SecondaryCaptureImageStorage
         add_capture_modules(made, answer, [caption.index for caption in words.captions])
         made.DerivationDescription = f"Slices, network activation and scores drawn on one page. {NOTICE}"
-        add_pixels(made, draw_page(answer, words).pixels)
+        page = draw_page(answer, words).pixels
+        describe_pixels(made, *page.shape[:2])
+        made.PixelData = page.tobytes()
+        made["PixelData"].VR = "OB"
         return as_file(made, answer.device)
 
 
@@ -81,11 +82,8 @@ def add_capture_modules(made: Dataset, answer: Answer, shown: Sequence[int]) -> 
     say_how_lossy(made, answer.header)
 
 
-def add_pixels(made: Dataset, pixels: NDArray[np.uint8]) -> None:
-    """Add the Image Pixel module (PS3.3 C.7.6.3) for (rows, columns, 3) or (frames, rows, columns, 3) colours."""
+def describe_pixels(made: Dataset, rows: int, columns: int) -> None:
+    """Add the Image Pixel module (PS3.3 C.7.6.3) of 8-bit colours, without the pixels."""
     made.SamplesPerPixel, made.PhotometricInterpretation, made.PlanarConfiguration = 3, "RGB", 0
-    made.Rows, made.Columns = pixels.shape[-3:-1]
+    made.Rows, made.Columns = rows, columns
     made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 8, 8, 7, 0
-    raw = pixels.tobytes()
-    made.PixelData = raw + b"\0" * (len(raw) % 2)
-    made["PixelData"].VR = "OB"

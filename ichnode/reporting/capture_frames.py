@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pydicom.config
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.pixels.encoders import RLELosslessEncoder
 from pydicom.tag import Tag
 from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage, RLELossless
 
 from ichnode.core.findings import Verdict
 from ichnode.core.images import SeriesImages
-from ichnode.reporting.capture import add_capture_modules, add_pixels
+from ichnode.reporting.capture import add_capture_modules, describe_pixels
 from ichnode.reporting.facts import Answer, ReportIdentity, ReportReference
 from ichnode.reporting.header import result_header
 from ichnode.reporting.part10 import as_file
-from ichnode.reporting.picture.frames import draw_frame, frame_words
+from ichnode.reporting.picture.frames import SIDE, draw_frame, frame_words
 from ichnode.reporting.picture.scan import Scan
 from ichnode.reporting.sentences import NOTICE
 
@@ -59,20 +59,21 @@ def build_sc_frames(answer: Answer, identity: ReportIdentity, predecessors: Sequ
         if slices > 1:
             made.FrameIncrementPointer = Tag("FrameLabelVector")
             made.FrameLabelVector = [f"Image {number}" for number in range(1, slices + 1)]
-        frames = _frames(answer, images, made)
-        add_pixels(made, frames)
-        # The encoder is named: another one may choose other runs, and the same answer must be the same bytes.
-        pixels = frames if slices > 1 else frames[0]
-        made.compress(RLELossless, pixels, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+        describe_pixels(made, SIDE, SIDE)
+        made.PixelData = encapsulate([*_encoded(answer, images, made)])
+        made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
         return as_file(made, answer.device, RLELossless)
 
 
-def _frames(answer: Answer, images: SeriesImages, made: Dataset) -> NDArray[np.uint8]:
-    """Return (frames, rows, columns, 3)."""
+def _encoded(answer: Answer, images: SeriesImages, made: Dataset) -> Iterator[bytes]:
+    """Yield each frame in RLE, drawn when it is its turn: hundreds of thin slices never lie in memory as colours."""
     outcome, scan = answer.outcome, Scan.of(images, range(len(images.volume)))
-    drawn = []
     for index, scores in enumerate(outcome.scores):
         reaches = any(score >= f.threshold for f, score in zip(outcome.findings, scores, strict=True))
         words = frame_words(outcome, images, made, index)
-        drawn.append(draw_frame(scan, index, words, reaches).pixels)
-    return np.stack(drawn)
+        # The encoder is named: another one may choose other runs, and the same answer must be the same bytes.
+        yield RLELosslessEncoder.encode(
+            draw_frame(scan, index, words, reaches).pixels, encoding_plugin="pylibjpeg", rows=SIDE, columns=SIDE,
+            samples_per_pixel=3, photometric_interpretation="RGB", planar_configuration=0, bits_allocated=8,
+            bits_stored=8, pixel_representation=0, number_of_frames=1,
+        )  # fmt: skip
