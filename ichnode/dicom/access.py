@@ -7,6 +7,7 @@ setting to change. Without any allowed peer the node is open on loopback and clo
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,22 @@ class AllowedPeer:
 
 
 @dataclass(frozen=True, slots=True)
+class Reporter:
+    """A destination that is asked for storage commitment, and may call to answer; `host` is an address or a name."""
+
+    aet: str
+    host: str
+
+    def is_at(self, address: _Address) -> bool:
+        """Tell whether its host is this address, asking the name server where it is a name."""
+        try:
+            known = {_address(str(found[4][0])) for found in socket.getaddrinfo(self.host, None)}
+        except OSError:
+            return False
+        return address in known
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why an association is rejected: PS3.8 Table 9-21 result, source and reason, a stable code, and the remedy."""
 
@@ -62,6 +79,8 @@ class AccessList:
         AE title that has to be called.
     allowed : sequence of AllowedPeer
         Empty: any AE title, from loopback only.
+    reporters : sequence of Reporter
+        Admitted too, but not to store.
 
     Raises
     ------
@@ -69,12 +88,20 @@ class AccessList:
         An entry of ``networks`` is neither an IP address nor a CIDR network.
     """
 
-    def __init__(self, aet: str, allowed: Sequence[AllowedPeer]) -> None:
+    def __init__(self, aet: str, allowed: Sequence[AllowedPeer], reporters: Sequence[Reporter] = ()) -> None:
         self._aet = aet.strip()
         self._entries = [(peer.aet.strip(), [_network(text) for text in peer.networks]) for peer in allowed]
+        self._reporters = reporters
+
+    def may_store(self, peer: Peer) -> bool:
+        """Tell whether a peer may send images."""
+        address = _address(peer.address)
+        if not self._entries:
+            return address.is_loopback
+        return any(_covers(aet, networks, peer.calling_aet, address) for aet, networks in self._entries)
 
     def refusal(self, peer: Peer) -> Refusal | None:
-        """Return why `peer` is rejected, or None when it may send. AE titles are case-sensitive (PS3.5 6.2)."""
+        """Return why `peer` is rejected, or None when it may call. AE titles are case-sensitive (PS3.5 6.2)."""
         if peer.called_aet != self._aet:
             return Refusal(
                 PERMANENT,
@@ -84,13 +111,10 @@ class AccessList:
                 f"The peer called the AE title {peer.called_aet!r}, this node is {self._aet!r}: "
                 "correct it at the peer, or set node.aet.",
             )
-        address = _address(peer.address)
-        if not self._entries:
-            if address.is_loopback:
-                return None
-            advice = "no [[peers]] entry exists, so only loopback may send. Add one with this aet and address"
-        elif any(_covers(aet, networks, peer.calling_aet, address) for aet, networks in self._entries):
+        if self.may_store(peer) or self._may_report(peer):
             return None
+        if not self._entries:
+            advice = "no [[peers]] entry exists, so only loopback may send. Add one with this aet and address"
         else:
             advice = "no [[peers]] entry matches both. Add one, or correct aet or networks of an existing one"
         return Refusal(
@@ -100,6 +124,10 @@ class AccessList:
             "PEER_UNKNOWN",
             f"The peer calls itself {peer.calling_aet!r} and comes from {peer.address}: {advice}.",
         )
+
+    def _may_report(self, peer: Peer) -> bool:
+        address = _address(peer.address)
+        return any(one.aet == peer.calling_aet and one.is_at(address) for one in self._reporters)
 
 
 def _covers(aet: str, networks: Sequence[_Network], calling_aet: str, address: _Address) -> bool:

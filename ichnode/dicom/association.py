@@ -17,6 +17,7 @@ from ichnode.dicom.commands import (
     C_ECHO_RQ,
     C_STORE_RQ,
     MAX_COMMAND_BYTES,
+    N_EVENT_REPORT_RQ,
     Command,
     decode_command,
     encode_response,
@@ -24,6 +25,7 @@ from ichnode.dicom.commands import (
 from ichnode.dicom.limits import MemoryBudget
 from ichnode.dicom.negotiation import AgreedContext
 from ichnode.dicom.statuses import Status
+from ichnode.dicom.syntaxes import STORAGE_COMMITMENT
 from ichnode.dicom.transport import (
     RELEASE_RP,
     AbortReason,
@@ -81,6 +83,8 @@ class Association:
         Called with request, transfer syntax and encoded data set; returns the answer.
     refuse : callable
         Called instead when the node refuses by itself; logs and returns the answer.
+    report : callable
+        Called with event type, transfer syntax and encoded data set of an N-EVENT-REPORT; returns the answer.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Association:
         dimse_timeout_s: float,
         store: Callable[[Command, str, bytes], Answer],
         refuse: Callable[[Command, Refused], Answer],
+        report: Callable[[int | None, str, bytes], Answer],
     ) -> None:
         self._wire = wire
         self._contexts = contexts
@@ -105,6 +110,7 @@ class Association:
         self._dimse_timeout_s = dimse_timeout_s
         self._store = store
         self._refuse = refuse
+        self._report = report
         self._stopping = threading.Event()
         self._context: AgreedContext | None = None
         self._command_bytes = bytearray()
@@ -229,7 +235,9 @@ class Association:
         self._drop_data_set()
 
     def _answer(self, context: AgreedContext, request: Command) -> None:
-        if request.field == C_STORE_RQ:
+        if context.abstract_syntax == STORAGE_COMMITMENT:
+            answer = self._answer_report(context, request)
+        elif request.field == C_STORE_RQ:
             refused = self._refused or _objection(context, request)
             if refused is not None:
                 answer = self._refuse(request, refused)
@@ -244,6 +252,12 @@ class Association:
         self._forget()
         if request.field != C_CANCEL_RQ:  # which has no response, PS3.7 9.3.2.3
             self._respond(context.number, encode_response(request, answer.status, answer.comment))
+
+    def _answer_report(self, context: AgreedContext, request: Command) -> Answer:
+        """Answer what came on a context for storage commitment; nothing can be stored on it."""
+        if request.field != N_EVENT_REPORT_RQ:
+            return Answer(Status.UNRECOGNIZED_OPERATION)
+        return self._report(request.event_type, context.transfer_syntax, bytes(self._data_set))  # too large: nothing
 
     def _respond(self, number: int, encoded: bytes) -> None:
         """Send a command set in as many PDUs as the peer's maximum length asks for."""

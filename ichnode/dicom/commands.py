@@ -1,4 +1,4 @@
-"""DIMSE command sets of the two services the node provides, C-ECHO and C-STORE (PS3.7 9.3.1, 9.3.5, Annex E).
+"""DIMSE command sets of what the node answers: C-ECHO, C-STORE, N-EVENT-REPORT (PS3.7 9.3.1, 9.3.5, 10.3.1, Annex E).
 
 A command set is always implicit VR little endian and a dozen short elements: it is read here without building a data
 set, which costs a hundredth of the general way and happens once a slice.
@@ -14,6 +14,7 @@ from ichnode.dicom.transport import AbortReason, ProtocolBreach
 C_STORE_RQ = 0x0001
 C_ECHO_RQ = 0x0030
 C_CANCEL_RQ = 0x0FFF
+N_EVENT_REPORT_RQ = 0x0100
 _RESPONSE = 0x8000
 _NO_DATA_SET = 0x0101
 _ELEMENT = struct.Struct("<HHI")
@@ -30,6 +31,8 @@ class Command:
     has_data_set: bool
     sop_class_uid: str
     sop_instance_uid: str
+    event_type: int | None = None
+    """Event Type ID (0000,1002) of an N-EVENT-REPORT."""
 
 
 def decode_command(encoded: bytes | bytearray) -> Command:
@@ -57,6 +60,7 @@ def decode_command(encoded: bytes | bytearray) -> Command:
         has_data_set=_number(values, 0x0800) != _NO_DATA_SET,
         sop_class_uid=_text(values.get(0x0002, b"")),
         sop_instance_uid=_text(values.get(0x1000, b"")),
+        event_type=_number(values, 0x1002) if 0x1002 in values else None,
     )
 
 

@@ -1,8 +1,8 @@
 """Association negotiation as the acceptor: A-ASSOCIATE-RQ in, A-ASSOCIATE-AC or -RJ out (PS3.8 9.3.2-9.3.4).
 
-Unknown items are passed over, as PS3.8 9.3.1 demands. Optional negotiations (asynchronous operations, roles, user
-identity, extended) are left unanswered, which by PS3.7 D.3.3 means their defaults: one operation at a time, the
-requestor is the SCU, no identity checked.
+Unknown items are passed over, as PS3.8 9.3.1 demands. Optional negotiations (asynchronous operations, user identity,
+extended) are left unanswered, which by PS3.7 D.3.3 means their defaults: one operation at a time, no identity checked.
+So are roles, which makes the requestor the SCU, but for storage commitment: there the peer that reports is the SCP.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ichnode.dicom.access import ACSE_PROVIDER, PERMANENT, SERVICE_USER, Refusal
 from ichnode.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from ichnode.dicom.syntaxes import STORAGE_COMMITMENT
 from ichnode.dicom.transport import HEADER_BYTES, AbortReason, PduType, ProtocolBreach
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
@@ -56,6 +57,10 @@ class AssociationRequest:
     """Longest P-DATA-TF body the peer takes; 0 is any."""
     fixed: bytes
     """The 68 bytes of version, titles and reserved, which the answer repeats."""
+    scp_roles: frozenset[str] = frozenset()
+    """SOP classes whose SCP the peer wants to be (PS3.7 D.3.3.4)."""
+    roles: frozenset[str] = frozenset()
+    """SOP classes for which it proposes roles at all."""
 
 
 def ae_titles(encoded: bytes) -> tuple[str, str]:
@@ -78,6 +83,7 @@ def decode_request(encoded: bytes) -> AssociationRequest:
     application_context = ""
     contexts: dict[int, Context] = {}
     max_pdu_bytes = 0
+    roles: dict[str, bool] = {}
     for kind, value in _items(encoded[HEADER_BYTES + _FIXED.size :]):
         if kind == 0x10:
             application_context = _uid(value)
@@ -90,6 +96,8 @@ def decode_request(encoded: bytes) -> AssociationRequest:
             for part, content in _items(value):
                 if part == 0x51 and len(content) == 4:
                     max_pdu_bytes = int.from_bytes(content, "big")
+                elif part == 0x54:
+                    roles |= _role(content)
     return AssociationRequest(
         protocol_version=version,
         called_aet=_title(called),
@@ -98,6 +106,8 @@ def decode_request(encoded: bytes) -> AssociationRequest:
         contexts=tuple(contexts.values()),
         max_pdu_bytes=max_pdu_bytes,
         fixed=encoded[HEADER_BYTES : HEADER_BYTES + _FIXED.size],
+        scp_roles=frozenset(uid for uid, is_scp in roles.items() if is_scp),
+        roles=frozenset(roles),
     )
 
 
@@ -141,6 +151,7 @@ def encode_accept(request: AssociationRequest, agreed: Collection[AgreedContext]
             0x50,
             _item(0x51, max_pdu_bytes.to_bytes(4, "big"))
             + _item(0x52, IMPLEMENTATION_CLASS_UID.encode("ascii"))
+            + _accepted_role(request, agreed)
             + _item(0x55, IMPLEMENTATION_VERSION_NAME.encode("ascii")),
         )
     )
@@ -166,6 +177,23 @@ def _context(value: bytes) -> Context:
     if not abstract or not transfer:
         raise _malformed("has a context without syntaxes")
     return Context(value[0], abstract, tuple(transfer))
+
+
+def _role(content: bytes) -> dict[str, bool]:
+    """Decode an SCP/SCU Role Selection sub-item (PS3.7 Table D.3-9): whether the peer wants to be the SCP."""
+    end = 2 + int.from_bytes(content[:2], "big")
+    if len(content) != end + 2:
+        raise _malformed("has a role that is cut short")
+    return {_uid(content[2:end]): content[end + 1] == 1}
+
+
+def _accepted_role(request: AssociationRequest, agreed: Collection[AgreedContext]) -> bytes:
+    """Encode the answer to the roles of storage commitment: the peer may be its SCP and never its SCU."""
+    uid = STORAGE_COMMITMENT
+    if uid not in request.roles or not any(c.abstract_syntax == uid and c.result == _ACCEPTED for c in agreed):
+        return b""
+    name = uid.encode("ascii")
+    return _item(0x54, len(name).to_bytes(2, "big") + name + bytes((0, uid in request.scp_roles)))
 
 
 def _items(encoded: bytes) -> Iterator[tuple[int, bytes]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
@@ -79,9 +81,18 @@ class _Caller(AE):
         return _BoundedSocket(assoc, address=address)
 
 
+Acts = Sequence[tuple[evt.EventType, Callable[[evt.Event], Any]]]
+"""What answers the peer's own requests."""
+
+
 @contextmanager
-def associated(remote: Remote, contexts: Sequence[PresentationContext]) -> Iterator[Association]:
+def associated(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts = ()) -> Iterator[Association]:
     """Open an association, and release it; abort it when the block raises.
+
+    Parameters
+    ----------
+    acts : sequence of (event, callable), optional
+        How an N-EVENT-REPORT of the peer is answered, in a thread of its own; without any the peer has nothing to ask.
 
     Raises
     ------
@@ -90,7 +101,7 @@ def associated(remote: Remote, contexts: Sequence[PresentationContext]) -> Itera
     PeerRefused
         Rejected permanently; `NothingAccepted` where the peer takes nothing of what is proposed.
     """
-    association = _request(remote, contexts)
+    association = _request(remote, contexts, acts)
     try:
         yield association
     except BaseException:
@@ -99,7 +110,7 @@ def associated(remote: Remote, contexts: Sequence[PresentationContext]) -> Itera
     association.release()
 
 
-def _request(remote: Remote, contexts: Sequence[PresentationContext]) -> Association:
+def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts) -> Association:
     ae = _Caller(ae_title=remote.calling_aet)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -114,7 +125,7 @@ def _request(remote: Remote, contexts: Sequence[PresentationContext]) -> Associa
             contexts=list(contexts),
             ae_title=remote.aet,
             max_pdu=131072,
-            evt_handlers=[(evt.EVT_CONN_OPEN, connected.append)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, connected.append), *acts],
         )
     except OSError as error:  # its host name does not resolve
         raise PeerUnreachable(f"{_called(remote)}: the host name is unknown. Check its host.") from error
@@ -135,11 +146,29 @@ def _answers_to_whom_they_belong(association: Association) -> None:
     """Let only the thread that asked take answers off the queue.
 
     pynetdicom's reactor thread looks for requests of the peer on the same queue, and now and then takes the answer that
-    `send_c_store` waits for: then the object waits for its time-out. A peer has nothing to request of a requestor that
-    negotiated no role, so the reactor, which alone asks without blocking, gets nothing.
+    `send_c_store` waits for: then the object waits for its time-out. So the reactor, which alone asks without blocking,
+    gets the one request that a peer may make, N-EVENT-REPORT, and the thread that waits gets everything else.
     """
+    messages = association.dimse.msg_queue
+    reports: deque[Any] = deque()
+
+    def put_aside() -> None:
+        """Move a report from the head of the queue; whatever else is there stays for whom it is."""
+        with messages.mutex:
+            while messages.queue and isinstance(messages.queue[0][1], N_EVENT_REPORT):
+                reports.append(messages.queue.popleft())
+
     take = association.dimse.get_msg
-    association.dimse.get_msg = lambda block=False: take(block=True) if block else (None, None)
+
+    def get_msg(block: bool = False) -> Any:
+        if not block:
+            put_aside()
+            return reports.popleft() if reports else (None, None)
+        while isinstance((answer := take(block=True))[1], N_EVENT_REPORT):
+            reports.append(answer)
+        return answer
+
+    association.dimse.get_msg = get_msg
 
 
 def _rejection(remote: Remote, answer: Any) -> PeerUnreachable | PeerRefused:

@@ -1,7 +1,7 @@
 """C-STORE and C-ECHO SCP: what arrives is handed to a function, and nothing is acknowledged that it does not vouch for.
 
 `StoreScp` ties together the port (`reception`), the negotiation (`negotiation`, `access`) and one thread for each
-association (`association`). It knows nothing of files or databases: four functions are given to it.
+association (`association`). It knows nothing of files or databases: functions are given to it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from ichnode.dicom.access import PROVIDER_BUSY, PROVIDER_CONGESTED, AccessList, AllowedPeer, Peer, Refusal
+from ichnode.dicom.access import PROVIDER_BUSY, PROVIDER_CONGESTED, AccessList, AllowedPeer, Peer, Refusal, Reporter
 from ichnode.dicom.association import Answer, Association, Refused
+from ichnode.dicom.event_reports import Take, report_status
 from ichnode.dicom.limits import MemoryBudget, ScpLimits
 from ichnode.dicom.negotiation import (
-    AgreedContext,
     AssociationRequest,
     ae_titles,
     agree,
@@ -26,8 +26,8 @@ from ichnode.dicom.negotiation import (
     protocol_refusal,
 )
 from ichnode.dicom.reception import Reception
+from ichnode.dicom.services import Services, tell_refused
 from ichnode.dicom.statuses import status_of
-from ichnode.dicom.syntaxes import UNCOMPRESSED, VERIFICATION
 from ichnode.dicom.transport import ConnectionLost, PeerStalled, ProtocolBreach, Wire, abort_pdu
 from ichnode.errors import IchnodeError
 from ichnode.log import get_logger
@@ -74,6 +74,10 @@ class StoreScp:
         Called with the id and "released", "aborted" or "lost", once for each id that `opened` returned.
     accepting : callable
         Asked before each association; a Refusal rejects it (the disk is below its floor, say).
+    reporters : sequence of Reporter
+        Who may report on storage commitment and nothing else.
+    reported : callable, optional
+        Makes such a report durable; without it none is taken.
     """
 
     def __init__(
@@ -90,11 +94,14 @@ class StoreScp:
         opened: Callable[[Peer], int],
         ended: Callable[[int, str], None],
         accepting: Callable[[], Refusal | None],
+        reporters: Sequence[Reporter] = (),
+        reported: Take | None = None,
     ) -> None:
         self._aet, self._host, self._port = aet, host, port
         self._limits = limits
-        self._access = AccessList(aet, allowed)
-        self._supported = {VERIFICATION: frozenset(UNCOMPRESSED)} | dict.fromkeys(storage_classes, frozenset(syntaxes))
+        self._access = AccessList(aet, allowed, reporters)
+        self._services = Services(self._access, storage_classes, syntaxes, reported is not None)
+        self._reported = reported
         self._store, self._opened, self._ended, self._accepting = store, opened, ended, accepting
         self._budget = MemoryBudget(limits.max_memory_bytes)
         self._reception: Reception | None = None
@@ -251,10 +258,10 @@ class StoreScp:
     ) -> tuple[str, str]:
         """Accept, and answer messages; return how the association ended, and a code."""
         limits = self._limits
-        agreed = agree(request, self._supported)
+        agreed = agree(request, self._services.offered_to(peer))
         contexts = {context.number: context for context in agreed if context.result == 0}
         log.info("association.accepted", association=association_id, contexts=len(contexts), **_named(peer))
-        self._tell_refused(agreed, peer)
+        tell_refused(agreed, peer)
         shortest = min(limits.socket_timeout_s, limits.dimse_timeout_s, limits.network_timeout_s)
         wire = Wire(
             connection,
@@ -275,6 +282,7 @@ class StoreScp:
                 Received(association_id, peer, command.sop_class_uid, command.sop_instance_uid, syntax, data)
             ),
             refuse=lambda command, refused: self._refuse(peer, refused),
+            report=lambda *event: self._take_report(peer, *event),
         )
         with self._change:
             self._associations.add(association)
@@ -308,17 +316,9 @@ class StoreScp:
         log.warning("slice.refused", code=refused.code, status=status, remedy=refused.remedy, **_named(peer))
         return Answer(refused.status, refused.code)
 
-    def _tell_refused(self, agreed: Sequence[AgreedContext], peer: Peer) -> None:
-        """Log what was refused at negotiation: a wanted SOP class in unknown syntaxes is worth a warning."""
-        unreadable = sorted({c.abstract_syntax for c in agreed if c.result == 4})
-        if unreadable or not any(c.result == 0 for c in agreed):
-            log.warning(
-                "contexts.refused",
-                code="TRANSFER_SYNTAX" if unreadable else "NO_CONTEXT",
-                sop_classes=unreadable or sorted({c.abstract_syntax for c in agreed})[:5],
-                remedy="Let the sender offer explicit VR little endian, and CT images only.",
-                **_named(peer),
-            )
+    def _take_report(self, peer: Peer, event_type: int | None, syntax: str, encoded: bytes) -> Answer:
+        assert self._reported is not None  # without it no context is agreed on
+        return Answer(*report_status(peer.calling_aet, event_type, syntax, encoded, self._reported))
 
 
 def _named(peer: Peer) -> dict[str, str]:

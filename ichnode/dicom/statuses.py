@@ -11,6 +11,9 @@ class Status(IntEnum):
     """Statuses that the node answers with."""
 
     SUCCESS = 0x0000
+    PROCESSING_FAILURE = 0x0110
+    NO_SUCH_EVENT_TYPE = 0x0113
+    INVALID_ARGUMENT = 0x0115
     INVALID_SOP_INSTANCE = 0x0117
     SOP_CLASS_NOT_SUPPORTED = 0x0122
     UNRECOGNIZED_OPERATION = 0x0211

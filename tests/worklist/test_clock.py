@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ichnode.worklist import assembly, deliveries, jobs, schema
-from ichnode.worklist import clock as worklist_clock
+from ichnode.worklist import assembly, commitments, deliveries, jobs, schema
+from ichnode.worklist import clock as worklist_clock, commitments
 from tests.made import analysed_series, claim, closed_series, head_slices, rows, series_row, study_facts, take
 
 
@@ -48,6 +48,8 @@ def test_what_is_over_stays_as_it_was(worklist, clock):
     with worklist.write() as tx:
         (delivery,) = deliveries.claim_deliveries(tx, clock(), "pacs", "boot")
         deliveries.accepted(tx, clock(), delivery, 0)
+        assert commitments.request(tx, clock(), "pacs", "2.25.1", 3600)
+        commitments.answered(tx, clock(), "2.25.1", [delivery.sop_instance_uid], {}, commitments.Patience(5, 600, 600))
     clock.forward(-3600)
     assert catch_up(worklist, clock) == 0
     assert [rows(worklist, table) for table in (schema.series, schema.jobs, schema.results)] == before
