@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import FrameType
 from typing import IO
 
@@ -16,7 +17,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from ichnode.config import Settings
-from ichnode.dicom.access import PROVIDER_BUSY, AllowedPeer, Peer, Refusal
+from ichnode.dicom.access import PROVIDER_BUSY, AllowedPeer, Peer, Refusal, Reporter
 from ichnode.dicom.scp import Received, ScpLimits, StoreScp
 from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
 from ichnode.errors import ConfigError, TransientError
@@ -24,6 +25,7 @@ from ichnode.log import get_logger
 from ichnode.sections import DestinationSection
 from ichnode.steps.assemble import assemble_due
 from ichnode.steps.catch_up import catch_up
+from ichnode.steps.commit import commit_due, take_report
 from ichnode.steps.deliver import deliver_due
 from ichnode.steps.node import Node, open_node
 from ichnode.steps.receive import receive_slice
@@ -83,8 +85,10 @@ class Daemon:
     def _serve(self, node: Node, listening: Callable[[int], None]) -> None:
         boot_at = node.now()
         scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(8 + len(node.destinations))}, timezone="UTC"
+            executors={"default": ThreadPoolExecutor(8 + 2 * len(node.destinations))}, timezone="UTC"
         )
+        committing = [d for d in self._settings.destinations if d.commitment]
+        commit = [Tick(f"commit {d.name}", partial(commit_due, node, d)) for d in committing]
         deliver = [Tick(f"deliver {d.name}", _delivery(node, d)) for d in self._settings.destinations]
 
         def deliver_all() -> None:
@@ -115,7 +119,7 @@ class Daemon:
                 report.wake()
 
         report = Tick("report", make_reports)
-        ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), *deliver]
+        ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), *deliver, *commit]
         scp = self._receiver(node, ticks[0])
         for tick in ticks:
             tick.join(scheduler)
@@ -158,6 +162,7 @@ class Daemon:
 
     def _receiver(self, node: Node, assemble: Tick) -> StoreScp:
         receive = self._settings.receive
+        committing = [d for d in self._settings.destinations if d.commitment]
 
         def opened(peer: Peer) -> int:
             with node.worklist.write() as tx:
@@ -200,6 +205,8 @@ class Daemon:
             opened=opened,
             ended=ended,
             accepting=accepting,
+            reporters=[Reporter(d.aet, d.host) for d in committing],
+            reported=partial(take_report, node) if committing else None,
         )
 
     def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:

@@ -166,8 +166,16 @@ class DestinationSection(Section):
         True, description="Whether it is told of results that are taken back, by an IOCM rejection note (KOS)."
     )
 
+    commitment: bool = Field(
+        False,
+        description="Whether it is asked to commit itself to keep what it took (storage commitment), for C-STORE; "
+        "it answers to the AE title and port of this node.",
+    )
+
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
+        if self.url and self.commitment:
+            raise ValueError("commitment is for a destination with aet and host: delete it, or the url")
         if self.url:
             if self.aet or self.host:
                 raise ValueError("keep either aet and host (C-STORE) or url (STOW-RS), and delete the other")
@@ -234,6 +242,9 @@ class DeliverySection(Section):
         7, gt=0, description="Days after which a delivery is marked failed; `ichnode retry` starts it again."
     )
     timeout_s: Seconds = Field(30, description="Seconds to wait for a peer's answer.")
+    commitment_wait_s: Seconds = Field(
+        3600, description="Seconds after which an unanswered request for storage commitment is asked again."
+    )
 
 
 class DatabaseSection(Section):

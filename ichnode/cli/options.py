@@ -21,6 +21,11 @@ def config_option(command: F) -> F:
     )(command)
 
 
+def in_words(state: str) -> str:
+    """Return the state of a delivery as people say it."""
+    return {"awaiting": "awaiting commitment"}.get(state, state)
+
+
 def settings_from(config: Path | None, data: Path | None = None, **overrides: Any) -> Any:
     """Load the settings with command line values on top; keys of `overrides` are ``section__key``."""
     from ichnode.config import load

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ichnode.cli.options import config_option, settings_from
+from ichnode.cli.options import config_option, in_words, settings_from
 
 if TYPE_CHECKING:
     from ichnode.steps.node import Node
@@ -92,7 +92,7 @@ def _print_result(result: dict[str, Any]) -> None:
         click.echo(f"      {report['kind']} {report['sop_instance_uid']}")
         for sent in report["deliveries"]:
             error = f": {sent['error']}" if sent["error"] else ""
-            click.echo(f"        {sent['destination']}: {sent['state']}, {sent['attempts']} attempt(s){error}")
+            click.echo(f"        {sent['destination']}: {in_words(sent['state'])}, {sent['attempts']} attempt(s){error}")
 
 
 def _print_reports(node: Node, facts: dict[str, Any]) -> None:

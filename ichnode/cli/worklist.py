@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ichnode.cli.options import config_option, settings_from
+from ichnode.cli.options import config_option, in_words, settings_from
 
 _STYLE = {
     "positive": "bold red",
@@ -55,7 +55,7 @@ def _table(studies: list[dict[str, Any]]) -> None:
         verdict = s["verdict"].replace("_", " ") + ("\n(preliminary)" if s["preliminary"] else "")
         verdict += "\n(failed)" if s["failed"] else ""
         score = "" if s["any_score"] is None else f"{s['any_score']:.2f}"
-        reports = ", ".join(f"{n} {state}" for state, n in sorted(s["deliveries"].items()))
+        reports = ", ".join(f"{n} {in_words(state)}" for state, n in sorted(s["deliveries"].items()))
         table.add_row(
             str(s["id"]), Text(verdict, _STYLE[s["verdict"]]), score, Text(s["accession_number"]),
             Text(s["patient_id"]), s["last_slice_at"][:16].replace("T", " "), str(s["slices"]), reports,
