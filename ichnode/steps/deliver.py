@@ -34,7 +34,7 @@ def deliver_due(node: Node, destination: DestinationSection) -> datetime | None:
 
     While the destination does not answer (its circuit is open) nothing is attempted; when the pause is over a C-ECHO,
     or a query over the web, asks whether it is back, so that a dead peer costs one question and not one attempt per
-    object. The circuit closes with the first object that it answers: one that answers questions and takes nothing is
+    object. The circuit closes when objects could be offered: a destination that answers questions and lets none in is
     called less and less often too.
 
     Not to be called twice at once for the same destination.
@@ -102,8 +102,9 @@ def _send(node: Node, destination: DestinationSection, claimed: list[Delivery]) 
     if lost is not None:
         _break(node, destination.name, lost)
         return False
-    if any(answer.status is not None for answer in answers):
-        with node.worklist.write() as tx:
+    answered = any(answer.status is not None for answer in answers)
+    with node.worklist.write() as tx:
+        if answered or deliveries.circuit(tx, destination.name).failures:
             deliveries.close_circuit(tx, node.now(), destination.name)
     return True
 
