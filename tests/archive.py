@@ -6,11 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import ComprehensiveSRStorage, StorageCommitmentPushModel, Verification
 
 from tests.peers import free_port
@@ -69,7 +72,7 @@ class Archive:
     port: int = field(default_factory=free_port)
     aet: str = "ARCHIVE"
     answers: str = "same"
-    """Where: on the "same" association, on a "new" one, or "never"."""
+    """On the "same" association, "early" on it (before it answers the request), on a "new" one, or "never"."""
     calls: Callable[[], int] = lambda: 0
     """The port of the node, for a new association."""
     status: int = 0x0000
@@ -120,13 +123,24 @@ class Archive:
         uids = [str(item.ReferencedSOPInstanceUID) for item in asked.ReferencedSOPSequence]
         assert event.request.RequestedSOPInstanceUID == WELL_KNOWN
         self.asked.append((str(asked.TransactionUID), uids))
-        if self.status == 0 and self.answers != "never":
+        if self.answers == "early":
+            self._before_the_response(event)
+        elif self.status == 0 and self.answers != "never":
             said = self.result(*self.asked[-1])
             how = self._on_this if self.answers == "same" else self._on_another
             thread = threading.Thread(target=how, args=(event.assoc, said))
             self._threads.append(thread)
             thread.start()
         return self.status, None
+
+    def _before_the_response(self, event: evt.Event) -> None:
+        early = N_EVENT_REPORT()
+        early.MessageID, early.EventTypeID = 7, 1
+        early.AffectedSOPClassUID, early.AffectedSOPInstanceUID = StorageCommitmentPushModel, WELL_KNOWN
+        syntax = event.context.transfer_syntax
+        encoded = encode(self.result(*self.asked[-1]), syntax.is_implicit_VR, syntax.is_little_endian)
+        early.EventInformation = BytesIO(encoded or b"")
+        event.assoc.dimse.send_msg(early, event.context.context_id)
 
     def _on_this(self, association: Association, said: Dataset) -> None:
         kind = 2 if "FailedSOPSequence" in said else 1
