@@ -9,6 +9,8 @@ import click
 
 from ichnode.config import render_toml
 from ichnode.core.lifecycle import diagram
+from ichnode.log import configure
+from tests.conformance.statement import statement
 
 ROOT = Path(__file__).parent.parent
 
@@ -68,8 +70,10 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/commands.md": command_lines,
     "docs/states.md": states,
     "docs/reasons.md": reasons,
+    "docs/conformance.md": statement,
 }
 
 if __name__ == "__main__":
+    configure("error")
     for name, render in DOCUMENTS.items():
         (ROOT / name).write_text(render(), encoding="utf-8")
