@@ -39,8 +39,8 @@ def commit_due(node: Node, destination: DestinationSection) -> datetime | None:
             due = commitments.next_request_at(tx, name)
         if due is None or due > node.now():
             return due
-        if open_until is not None:
-            return max(open_until, node.now())
+        if open_until is not None and node.now() < open_until:
+            return open_until
         _expire(node, name)
         # Committed before it is sent: an answer may come after a crash.
         with node.worklist.write() as tx:

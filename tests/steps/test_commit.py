@@ -196,7 +196,10 @@ def test_nothing_is_asked_while_the_circuit_is_open(node, archive, outbox, clock
         with node.worklist.write() as tx:
             deliveries.break_circuit(tx, clock(), "pacs", "down", 60)
         assert (commit(node) - clock()).total_seconds() == 60
-    assert archive.asked == []
+        assert archive.asked == []
+        clock.forward(61)  # nothing waits to be delivered, so that nothing else asks whether it is back
+        commit(node)
+    assert states(node) == ["committed"]
 
 
 def test_the_request_is_in_the_worklist_before_it_is_sent(node, archive, outbox, monkeypatch):
