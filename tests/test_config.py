@@ -132,6 +132,8 @@ def test_two_destinations_of_one_name_are_refused_without_repeating_them(refusal
          "user holds a colon, which HTTP Basic authentication cannot carry"),
         ("url = 'https://p'\nuser = 'u'\npassword_file = 'f'\ntoken_file = 't'",
          "keep either token_file or user and password_file, and delete the other"),
+        ("url = 'https://p'\ncommitment = true",
+         "commitment is for a destination with aet and host: delete it, or the url"),
         ("url = 'https://p'\nclient_key = 'k'", "client_key needs client_certificate: give its file"),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ import click
 import pytest
 
 from ichnode.cli.ichnode import group
+from ichnode.worklist import schema
 from tests.peers import free_port
 
 CONTEXT = click.Context(group)
@@ -216,6 +217,12 @@ class TestShow:
             "Journal (UTC)",
         ):  # fmt: skip
             assert text in said.out, text
+
+    def test_what_a_destination_says_of_keeping_it(self, ichnode, filled, node, data):
+        with node.worklist.write() as tx:
+            tx.execute(schema.deliveries.update().values(state="awaiting", error=None))
+        assert "pacs: awaiting commitment, 1 attempt(s)" in ichnode("show", "A-positive", "--data", data).out
+        assert "1 awaiting commitment" in ichnode("worklist", "--data", data).out
 
     def test_a_failed_analysis_says_why(self, ichnode, filled, data):
         said = ichnode("show", "A-failed", "--data", data)
