@@ -126,7 +126,7 @@ class _Part:
 
 
 def _judged(web: WebRemote, path: Path, answer: WebAnswer) -> StoreAnswer:
-    """Take an answer about one instance (PS3.18 Tables 10.5.3-1 and 10.5.3-2).
+    """Take an answer about one instance (PS3.18 10.5.3 and Annex I.2).
 
     What the data set of the answer says of the instance counts before the status code: some services answer 200
     whatever became of it.
@@ -140,8 +140,8 @@ def _judged(web: WebRemote, path: Path, answer: WebAnswer) -> StoreAnswer:
         return StoreAnswer(path, said.reason or 0x0000, None, False)
     if answer.code == 200:
         return StoreAnswer(path, 0x0000, None, False)
-    if answer.code == 202 or answer.code >= 500:
-        said_what = "and did not say what became of it" if answer.code == 202 else "while it took the object"
+    if answer.code // 100 in (2, 5):
+        said_what = "and did not say what became of it" if answer.code < 300 else "while it took the object"
         return StoreAnswer(path, None, f"{web.name} answered with HTTP {answer.code} {said_what}.", True)
     return _refused(web, path, _ADVICE.get(answer.code, "look at its log").format(path.stat().st_size), answer.code)
 

@@ -21,7 +21,30 @@ from ichnode.steps.deliver import _liked_classes
 from tests.conformance.objects import OBJECTS, built
 from tests.conformance.wire import Proposed, proposed
 
-HTTP_CODES = (200, 202, 307, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 429, 500, 501, 502, 503, 504, 507)
+HTTP_CODES = (
+    200,
+    201,
+    202,
+    204,
+    307,
+    400,
+    401,
+    403,
+    404,
+    405,
+    406,
+    408,
+    409,
+    413,
+    415,
+    429,
+    500,
+    501,
+    502,
+    503,
+    504,
+    507,
+)
 
 
 @dataclass(frozen=True)

@@ -288,6 +288,13 @@ class TestAnswers:
             (answer,) = stow(web, files[:1])
             assert (answer.status, answer.error is None, answer.transient) == expected, code
 
+    @pytest.mark.parametrize("code", [201, 204])
+    def test_an_answer_that_the_standard_does_not_have_is_no_promise(self, service, web, files, code):
+        service.store = lambda request: (code, b"", {})
+        (answer,) = stow(web, files[:1])
+        assert (answer.status, answer.transient) == (None, True)
+        assert f"HTTP {code} and did not say what became of it" in answer.error
+
     def test_a_huge_body_is_not_read(self, service, web, files):
         service.store = lambda request: (200, b" " * (40 * MOST_ANSWER_BYTES), {})
         before = psutil.Process().memory_info().rss
