@@ -66,4 +66,4 @@ def _analyse(node: Node, engine: Engine, job: Job) -> None:
     look = look_at(tuple(f.slice for f in job.filed), node.selection)
     files = [node.spool.path(f.file) for f in job.filed]
     interpretation = interpret(engine, look, files, job.missing, job.conflicts)
-    file_outcome(node, job, interpretation.outcome, engine.bundle, interpretation.seconds)
+    file_outcome(node, job, interpretation.outcome, engine.bundle, interpretation.seconds, interpretation.images)
