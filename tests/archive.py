@@ -56,13 +56,14 @@ def call(
 
 
 def send_report(port: int, said: Dataset, event_type: int | None = None, **options: Any) -> int:
-    """Report on a new association; returns the status."""
+    """Report on a new association; returns the status, -1 where nobody answers."""
     kind = event_type or (2 if "FailedSOPSequence" in said else 1)
     association = call(port, **options)
-    assert association.is_established
+    if not association.is_established:
+        return -1
     status, _ = association.send_n_event_report(said, kind, StorageCommitmentPushModel, WELL_KNOWN)
     association.release()
-    return int(status.Status)
+    return int(status.get("Status", -1))
 
 
 @dataclass
@@ -146,7 +147,7 @@ class Archive:
         kind = 2 if "FailedSOPSequence" in said else 1
         with suppress(RuntimeError):  # the node has ended the association
             status, _ = association.send_n_event_report(said, kind, StorageCommitmentPushModel, WELL_KNOWN)
-            self.told.append(int(status.Status))
+            self.told.append(int(status.get("Status", -1)))
 
     def _on_another(self, _: Association, said: Dataset) -> None:
         self.told.append(send_report(self.calls(), said, calling=self.aet))
