@@ -92,7 +92,8 @@ def _print_result(result: dict[str, Any]) -> None:
         click.echo(f"      {report['kind']} {report['sop_instance_uid']}")
         for sent in report["deliveries"]:
             error = f": {sent['error']}" if sent["error"] else ""
-            click.echo(f"        {sent['destination']}: {in_words(sent['state'])}, {sent['attempts']} attempt(s){error}")
+            state = in_words(sent["state"])
+            click.echo(f"        {sent['destination']}: {state}, {sent['attempts']} attempt(s){error}")
 
 
 def _print_reports(node: Node, facts: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.pdu import P_DATA_TF
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import PresentationContext, build_context
 
 from ichnode.dicom.event_reports import Take, report_status
 from ichnode.dicom.requestor import Remote, associated
@@ -23,6 +23,17 @@ from ichnode.errors import PeerRefused, PeerUnreachable
 PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
 _REQUEST = 1
 _LOOK_S = 0.05
+
+
+def ask_whether_it_commits(remote: Remote) -> None:
+    """Ask for an association for storage commitment and nothing more.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused
+    """
+    with associated(remote, [_context()]):
+        pass
 
 
 def ask(
@@ -68,7 +79,7 @@ def ask(
             told.set()
 
     acts = [(evt.EVT_N_EVENT_REPORT, reported), (evt.EVT_PDU_SENT, sent)]
-    with associated(remote, [build_context(STORAGE_COMMITMENT, [EXPLICIT_LE, IMPLICIT_LE])], acts) as association:
+    with associated(remote, [_context()], acts) as association:
         question = _question(transaction_uid, instances)
         answer, _ = association.send_n_action(question, _REQUEST, STORAGE_COMMITMENT, PUSH_MODEL_INSTANCE)
         if "Status" not in answer:
@@ -79,6 +90,10 @@ def ask(
         while time.monotonic() < end and association.is_established and not is_settled():
             time.sleep(_LOOK_S)
         told.wait(remote.timeout_s)
+
+
+def _context() -> PresentationContext:
+    return build_context(STORAGE_COMMITMENT, [EXPLICIT_LE, IMPLICIT_LE])
 
 
 def _question(transaction_uid: str, instances: Sequence[tuple[str, str]]) -> Dataset:

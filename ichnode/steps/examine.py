@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ichnode.config import Settings
+from ichnode.dicom.commitment import ask_whether_it_commits
 from ichnode.dicom.destination import address_of, ask_whether_there, remote_of
 from ichnode.dicom.requestor import Remote
 from ichnode.dicom.syntaxes import COMPRESSED, decodable_syntaxes
@@ -152,7 +153,15 @@ def _model(settings: Settings) -> Check:
 
 def _destination(settings: Settings, number: int) -> Check:
     d = settings.destinations[number]
-    return _answers(f"destination {d.name}", remote_of(d, settings.node.aet, ANSWER_S))
+    remote = remote_of(d, settings.node.aet, ANSWER_S)
+    check = _answers(f"destination {d.name}", remote)
+    if check.remedy or not d.commitment or not isinstance(remote, Remote):
+        return check
+    try:
+        ask_whether_it_commits(remote)
+    except (PeerUnreachable, PeerRefused) as error:
+        return Check(check.name, "does not commit itself to keep results", error.sentence)
+    return Check(check.name, f"{check.found}, and takes requests for storage commitment")
 
 
 def _answers(name: str, remote: Remote | WebRemote) -> Check:

@@ -14,6 +14,7 @@ import pytest
 
 from ichnode.cli.ichnode import group
 from ichnode.worklist import schema
+from tests.archive import Archive
 from tests.peers import free_port
 
 CONTEXT = click.Context(group)
@@ -369,6 +370,22 @@ class TestDoctor:
             assert checks[name]["remedy"] == "", name
         text = ichnode("doctor", "--config", file).out
         assert text.count("LOOK  ") == sum(bool(check["remedy"]) for check in checks.values())
+
+    @pytest.mark.parametrize("commits", [True, False])
+    def test_whether_a_destination_commits_itself(self, ichnode, data, tmp_path, commits):
+        file = tmp_path / "c.toml"
+        with Archive(commits=commits).listening() as archive:
+            file.write_text(
+                f"[node]\nport = {free_port()}\n[[destinations]]\nname = 'pacs'\naet = 'ARCHIVE'\n"
+                f"host = '127.0.0.1'\nport = {archive.port}\ncommitment = true\n"
+            )
+            said = ichnode("doctor", "--config", file, "--data", data, "--json")
+        (check,) = [check for check in json.loads(said.out) if check["name"] == "destination pacs"]
+        if commits:
+            assert check["found"].endswith(" answers, and takes requests for storage commitment")
+        else:
+            assert check["found"] == "does not commit itself to keep results"
+            assert "Storage Commitment Push Model" in check["remedy"]
 
     def test_a_port_that_somebody_else_has(self, ichnode, data, tmp_path):
         import socket
