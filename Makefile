@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config.toml
 CT_ICH ?= ../shared/data/ct_ich
-DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless
+DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless chromium
 
-.PHONY: help demo serve test lint bench docs train interop-deps clean
+.PHONY: help demo serve test lint bench docs pictures train interop-deps clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -26,7 +26,7 @@ demo: $(VENV)/.node  ## send two synthetic head CTs through a node and show what
 serve: $(VENV)/.node  ## run a node with config.toml
 	$(BIN)/ichnode serve --config $(CONFIG)
 
-test: $(VENV)/.test  ## all tests; those that need DCMTK, Orthanc or PixelMed are skipped where these are missing
+test: $(VENV)/.test  ## all tests; those that need DCMTK, Orthanc, PixelMed, or Chromium and npm are skipped where these are missing
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.test  ## style, types, layers
@@ -40,6 +40,10 @@ bench: $(VENV)/.test  ## measure beside DCMTK and Orthanc; writes benchmarks/lat
 
 docs: $(VENV)/.test  ## write the generated documents anew
 	$(BIN)/python -m tests.generated
+
+pictures: $(VENV)/.test  ## take the documentation's pictures of OHIF anew; needs what `make interop-deps` installs, and npm
+	ICHNODE_REQUIRE_COMPONENTS=1 $(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m tests.browser.pictures
 
 train: $(VENV)/.test  ## train the shipped model anew and cross-validate it (half an hour on two cores)
 	OMP_WAIT_POLICY=passive $(BIN)/python -m ichnode_training first $(CT_ICH) --into ichnode/inference/bundles/default --scores build/scores.npz

@@ -8,14 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from tests import peers
 
 
-def _missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
+    """Skip for what is not here; fail where everything must be."""
     if os.environ.get("ICHNODE_REQUIRE_COMPONENTS") == "1":
         pytest.fail(what)
     pytest.skip(what)
@@ -25,8 +26,7 @@ def find_component(program: str, package: str) -> str:
     """Return where `program` is; where it is not, skip with the package's name, or fail."""
     found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
     if found is None:
-        _missing(f"{package} is not installed")
-        raise AssertionError
+        missing(f"{package} is not installed")
     return found
 
 
@@ -41,7 +41,7 @@ def test_data() -> Path:
     """The folder with real head CTs: ICHNODE_TEST_DATA, or ../shared/data beside the project."""
     folder = Path(os.environ.get("ICHNODE_TEST_DATA") or Path(__file__).parents[1] / "../shared/data").resolve()
     if not (folder / "ct_ich").is_dir():
-        _missing("the test data are not here: set ICHNODE_TEST_DATA to their folder")
+        missing("the test data are not here: set ICHNODE_TEST_DATA to their folder")
     return folder
 
 
