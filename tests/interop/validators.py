@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.conftest import _missing, find_component
+from tests.conftest import find_component, missing
 
 OF_THE_SOURCE = (
     # Type 2 attributes that the CT leaves empty, and names without a caret: a report says what the CT says.
@@ -94,7 +94,7 @@ def dcmpschk(path: Path) -> list[str]:
 def pixelmed(paths: Sequence[Path]) -> dict[Path, list[str]]:
     """Return the errors and warnings of PixelMed's SR validator for each file; some seconds, however few there are."""
     if not _JAR.exists():
-        _missing("libpixelmed-java is not installed")
+        missing("libpixelmed-java is not installed")
     find_component("javac", "default-jdk-headless")
     driver = Path(__file__).with_name("ValidateSr.java")
     # Quick to start rather than quick for ever: the JVM lives for seconds.

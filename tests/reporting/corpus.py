@@ -20,7 +20,7 @@ from ichnode.core.identity import derived_uid
 from ichnode.core.images import SeriesImages
 from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts, ReportIdentity, ReportReference
 from ichnode.reporting.formats import FORMATS
-from tests.conftest import _missing
+from tests.conftest import missing
 
 DATA = Path(os.environ.get("ICHNODE_TEST_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
 THRESHOLDS = dict(zip(CLASSES, (0.42, 0.5, 0.55, 0.5, 0.6, 0.35), strict=True))
@@ -309,5 +309,5 @@ def _real(paths: list[Path]) -> Series:
 def _data(name: str) -> Path:
     folder = DATA / name
     if not folder.exists():
-        _missing(f"no {name} in the folder of the test data (ICHNODE_TEST_DATA)")
+        missing(f"no {name} in the folder of the test data (ICHNODE_TEST_DATA)")
     return folder
