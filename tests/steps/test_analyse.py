@@ -10,6 +10,7 @@ from pydicom import dcmread
 from ichnode.core.findings import CLASSES, findings_from, verdict_of
 from ichnode.errors import BadObject, DiskFull, PermanentError
 from ichnode.inference.engine import Engine
+from ichnode.reporting.picture.places import SLICES
 from ichnode.steps import analyse, report
 from ichnode.steps.analyse import analyse_next
 from ichnode.steps.assemble import assemble_due
@@ -30,7 +31,12 @@ def engine(tiny_bundle):
 @pytest.fixture
 def node(make_node, clock, slice_files):
     """A node with one closed series of a real size; its analysis is queued."""
-    node = make_node(destinations=[{"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": 1}])
+    return closed(make_node, clock, slice_files, ["sr"])
+
+
+def closed(make_node, clock, slice_files, formats):
+    pacs = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": 1, "formats": formats}
+    node = make_node(destinations=[pacs])
     for file in slice_files:
         put(node, file)
     recover(node)
@@ -62,6 +68,18 @@ def test_result_report_and_outbox(node, engine, slice_files):
     assert {item.ReferencedSOPInstanceUID for item in series.ReferencedSOPSequence} == set(uids)
     assert [d["state"] for d in rows(node.worklist, schema.deliveries)] == ["pending"]
     assert not analyse_next(node, engine, OWNER)
+
+
+def test_pictures_show_the_slices_and_the_heat_maps_that_were_made(make_node, clock, slice_files, engine):
+    node = closed(make_node, clock, slice_files, ["sc", "sc-frames", "pm"])
+    assert analyse_next(node, engine, OWNER)
+    made = {row["kind"]: dcmread(node.spool.path(row["file"])) for row in rows(node.worklist, schema.reports)}
+    assert set(made) == {"sr", "sc", "sc-frames", "pm"}
+    left, top, right, bottom = SLICES
+    shown = made["sc"].pixel_array[top:bottom, left:right]
+    assert (shown.max(axis=2) > 200).mean() > 0.02, "skulls"
+    assert (shown.max(axis=2) - shown.min(axis=2) > 60).mean() > 0.005, "heat maps"
+    assert made["sc-frames"].NumberOfFrames == len(slice_files)
 
 
 def test_every_document_that_is_wanted_is_of_the_slices_and_not_of_a_localizer_among_them(
