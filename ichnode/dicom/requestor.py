@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from typing import Any
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
@@ -21,7 +19,6 @@ from ichnode.errors import PeerRefused, PeerUnreachable
 _config.LOG_HANDLER_LEVEL = "none"
 
 _TRANSIENT = 2
-_MOST_REPORTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts
     except OSError as error:  # its host name does not resolve
         raise PeerUnreachable(f"{_called(remote)}: the host name is unknown. Check its host.") from error
     if association.is_established:
-        _answers_to_whom_they_belong(association, _MOST_REPORTS if acts else 0)
+        _answers_to_whom_they_belong(association)
         return association
     if association.is_rejected:
         raise _rejection(remote, association.acceptor.primitive)
@@ -143,34 +140,16 @@ def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts
     raise PeerUnreachable(f"{_called(remote)}: connected, but no association within {remote.timeout_s:g} s.")
 
 
-def _answers_to_whom_they_belong(association: Association, most_reports: int) -> None:
+def _answers_to_whom_they_belong(association: Association) -> None:
     """Let only the thread that asked take answers off the queue.
 
     pynetdicom's reactor thread looks for requests of the peer on the same queue, and now and then takes the answer that
-    `send_c_store` waits for: then the object waits for its time-out. So the reactor, which alone asks without blocking,
-    gets the one request that a peer may make, N-EVENT-REPORT, where somebody answers it, and the thread that waits gets
-    everything else. No more than `most_reports` may come before the answer that is waited for.
+    `send_c_store` waits for: then the object waits for its time-out. A peer has nothing to request of a requestor that
+    negotiated no role but by N-EVENT-REPORT, which pynetdicom serves in a thread of its own, past the queue. So the
+    reactor, which alone asks without blocking, gets nothing.
     """
-    messages = association.dimse.msg_queue
-    reports: deque[Any] = deque()
-
-    def put_aside() -> None:
-        """Move a report from the head of the queue; whatever else is there stays for whom it is."""
-        with messages.mutex:
-            while most_reports and messages.queue and isinstance(messages.queue[0][1], N_EVENT_REPORT):
-                reports.append(messages.queue.popleft())
-
     take = association.dimse.get_msg
-
-    def get_msg(block: bool = False) -> Any:
-        if not block:
-            put_aside()
-            return reports.popleft() if reports else (None, None)
-        while isinstance((answer := take(block=True))[1], N_EVENT_REPORT) and len(reports) < most_reports:
-            reports.append(answer)
-        return answer
-
-    association.dimse.get_msg = get_msg
+    association.dimse.get_msg = lambda block=False: take(block=True) if block else (None, None)
 
 
 def _rejection(remote: Remote, answer: Any) -> PeerUnreachable | PeerRefused:

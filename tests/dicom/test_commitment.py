@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -287,6 +289,17 @@ class TestAsking:
         taken = Taken()
         self.ask(archive, taken)
         assert taken[0].kept == ("1.2.3",)
+
+    def test_the_association_does_not_end_before_the_report_is_answered(self, archive):
+        begun = threading.Event()
+
+        def take(_):
+            begun.set()
+            time.sleep(0.5)  # a slow disk: not a wait for a condition
+
+        self.ask(archive, take, is_settled=begun.is_set)
+        wait_until(lambda: archive.told)
+        assert archive.told == [0x0000]
 
     def test_what_it_cannot_file_is_told(self, archive):
         def take(_):
