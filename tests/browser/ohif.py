@@ -45,8 +45,14 @@ def _fetch(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise NotFetchedError("npm is not installed: it fetches OHIF")
-    command = [npm, "pack", f"@ohif/app@{VERSION}", "--silent", "--pack-destination", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=folder)
+    options = ("--loglevel=error", "--fetch-retries=1", "--pack-destination", str(folder))
+    try:
+        done = subprocess.run(
+            [npm, "pack", f"@ohif/app@{VERSION}", *options],
+            cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as late:
+        raise NotFetchedError(f"npm did not fetch OHIF {VERSION} within {late.timeout:g} s") from None
     packed = sorted(folder.glob("*.tgz"))
     if done.returncode != 0 or not packed:
         raise NotFetchedError(f"npm did not fetch OHIF {VERSION}: {done.stderr[-1000:]}")
