@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ichnode.worklist import assembly, commitments, deliveries, jobs, schema
-from ichnode.worklist import clock as worklist_clock, commitments
+from ichnode.worklist import clock as worklist_clock
 from tests.made import analysed_series, claim, closed_series, head_slices, rows, series_row, study_facts, take
 
 
