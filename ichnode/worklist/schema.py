@@ -82,6 +82,9 @@ studies = Table(
     Column("station_name", Text, nullable=False),
     Column("chosen_series_id", Integer),
     Column("first_seen_at", UtcTime, nullable=False),
+    Column("read_at", UtcTime),  # signed off by a person; null again when a later result differs
+    Column("read_by", String(64)),
+    Column("read_verdict", String(16)),
 )
 
 series = Table(
@@ -236,6 +239,32 @@ destinations = Table(
     Column("failures", Integer, nullable=False),
     Column("last_success_at", UtcTime),
     Column("last_error", Text),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("result_id", Integer, ForeignKey("results.id"), nullable=False),
+    Column("reader", String(64), nullable=False),
+    Column("agrees", Boolean, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("given_at", UtcTime, nullable=False),
+    Column("superseded_at", UtcTime),  # said anew, or taken back
+    Index("feedback_of_result", "result_id", "superseded_at"),
+)
+
+feedback_labels = Table(
+    "feedback_labels",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("feedback_id", Integer, ForeignKey("feedback.id"), nullable=False),
+    Column("name", String(32), nullable=False),
+    Column("present", Boolean, nullable=False),
+    Column("called", Boolean),  # what the model said of the same; null where it said nothing
+    Column("sop_instance_uid", String(64)),  # null: of the whole scan
+    Column("frame", Integer),
+    Index("labels_of_feedback", "feedback_id"),
 )
 
 journal = Table(

@@ -1,0 +1,95 @@
+"""Signing off: who read a study, when, and what the answer was then. A later answer that differs makes it unread."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+
+from ichnode.core.findings import Verdict
+from ichnode.errors import PermanentError
+from ichnode.worklist import schema
+from ichnode.worklist.database import note
+
+_R, _S, _ST = schema.results, schema.series, schema.studies
+PENDING = "pending"
+
+
+def latest_result(tx: Connection, study_id: int) -> int | None:
+    """Return the key of the newest result of a study, which a page keeps to tell `sign_off` what its reader saw."""
+    latest: int | None = tx.scalar(select(func.max(_R.c.id)).join(_S).where(_S.c.study_id == study_id))
+    return latest
+
+
+def sign_off(tx: Connection, now: datetime, reader: str, study_id: int, seen_result_id: int | None) -> str:
+    """Mark a study as read.
+
+    Parameters
+    ----------
+    reader : str
+        The account's name.
+    seen_result_id : int or None
+        `latest_result` when the reader's page was made.
+
+    Returns
+    -------
+    str
+        Who has read it: the reader, or whoever signed before and still stands; then nothing has changed.
+
+    Raises
+    ------
+    PermanentError
+        ``NO_STUDY``, or ``NEWER_RESULT``: an answer came that the reader has not seen.
+    """
+    row = tx.execute(select(_ST.c.read_by).where(_ST.c.id == study_id)).first()
+    if row is None:
+        raise PermanentError("There is no such study.", "NO_STUDY")
+    if row.read_by is not None:
+        return str(row.read_by)
+    if latest_result(tx, study_id) != seen_result_id:
+        raise PermanentError("A newer answer came meanwhile: look at it, then sign off.", "NEWER_RESULT")
+    verdict = verdict_of_study(tx, study_id)
+    values = {"read_at": now, "read_by": reader, "read_verdict": verdict}
+    tx.execute(update(_ST).where(_ST.c.id == study_id, _ST.c.read_at.is_(None)).values(values))
+    note(tx, now, "study.read", study_id, None, by=reader, verdict=verdict)
+    return reader
+
+
+def put_back(tx: Connection, now: datetime, reader: str, study_id: int) -> bool:
+    """Make a study unread again because a person says so; False when it was not read."""
+    return _unread(tx, now, study_id, by=reader)
+
+
+def reopen(tx: Connection, now: datetime, study_id: int, verdict: Verdict) -> bool:
+    """Make a study unread again when a new result, of `verdict`, says something else than what was read.
+
+    An answer that says no more than that a series was not analysed changes nothing: other series of a study that was
+    read get such answers all the time.
+    """
+    read = tx.scalar(select(_ST.c.read_verdict).where(_ST.c.id == study_id))
+    if read is None or verdict in (read, Verdict.NOT_ANALYSED):
+        return False
+    return _unread(tx, now, study_id, because=f"{read} became {verdict}")
+
+
+def verdict_of_study(tx: Connection, study_id: int) -> str:
+    """Return the verdict of a study's current results that were not taken back; ``pending`` where there is none."""
+    found = set(
+        tx.scalars(
+            select(_R.c.verdict)
+            .join(_S)
+            .where(_S.c.study_id == study_id, _R.c.superseded_at.is_(None), _R.c.retraction.is_(None))
+        )
+    )
+    return next((v for v in (Verdict.POSITIVE, Verdict.NEGATIVE, Verdict.NOT_ANALYSED) if v in found), PENDING)
+
+
+def _unread(tx: Connection, now: datetime, study_id: int, **detail: str) -> bool:
+    changed = tx.execute(
+        update(_ST)
+        .where(_ST.c.id == study_id, _ST.c.read_at.is_not(None))
+        .values(read_at=None, read_by=None, read_verdict=None)
+    ).rowcount
+    if changed:
+        note(tx, now, "study.unread", study_id, None, **detail)
+    return bool(changed)
