@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ichnode import __version__
+from ichnode.core import heat
 from ichnode.core.findings import Outcome, Verdict
 from ichnode.core.identity import derived_uid, digest_of
 from ichnode.core.images import SeriesImages
@@ -100,10 +101,11 @@ def file_outcome(
     moment = job.closed_at.astimezone()
     wanted = {"sr": [], **node.wanted_formats}
     rows = [row for name in wanted if (row := _made(node, FORMATS[name], answer, parts, moment, job, older))]
+    heat_file = _kept_heat(node, images)
     seconds = {**seconds, "report": time.perf_counter() - begun}
     with node.worklist.write() as tx:
         made_by = (model.name, model.digest) if model else None
-        done = results.finish(tx, node.now(), job, outcome, made_by, seconds, rows, wanted)
+        done = results.finish(tx, node.now(), job, outcome, made_by, seconds, rows, wanted, heat_file)
     log.info(
         "result.made" if done else "result.discarded", series=job.series_id, revision=job.revision,
         verdict=str(outcome.verdict), reason=outcome.reason.code if outcome.reason else None,
@@ -135,6 +137,11 @@ def _made(
         form.name, job.study_instance_uid, identity.series_instance_uid, form.sop_classes[0],
         identity.sop_instance_uid, file, len(content),
     )  # fmt: skip
+
+
+def _kept_heat(node: Node, images: SeriesImages | None) -> str | None:
+    content = heat.pack(images) if images else None
+    return node.spool.put_heat(content, digest_of(content)) if content else None
 
 
 def model_facts(bundle: Bundle) -> ModelFacts:

@@ -1,9 +1,10 @@
-"""The spool: slices as they came in and reports as they go out, one file each, named by their digest.
+"""The spool: slices as they came in, reports as they go out, heat maps as pages show them, named by their digest.
 
 ::
 
     <root>/slices/<digest>.dcm
     <root>/reports/<digest>.dcm
+    <root>/heat/<digest>.npz
 
 Names never come from the network. All slices lie in one directory on purpose: the names of slices that arrive together
 are made durable by one fsync of it, where a tree by leading digits needs one for nearly every slice (a fifth less speed
@@ -22,9 +23,9 @@ from ichnode.core.group import Group
 from ichnode.errors import PermanentError
 from ichnode.storage.atomic import is_leftover, sync_directory, write_durable
 
-_SLICES, _REPORTS = "slices", "reports"
+_SLICES, _REPORTS, _HEAT = "slices", "reports", "heat"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(rf"({_SLICES}|{_REPORTS})/[0-9a-f]{{64}}\.dcm")
+_NAME = re.compile(rf"({_SLICES}|{_REPORTS})/[0-9a-f]{{64}}\.dcm|{_HEAT}/[0-9a-f]{{64}}\.npz")
 
 
 class Spool:
@@ -41,7 +42,7 @@ class Spool:
         self.root = root.absolute()
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
-        for kind in (_SLICES, _REPORTS):
+        for kind in (_SLICES, _REPORTS, _HEAT):
             (self.root / kind).mkdir(mode=0o700, exist_ok=True)
             sync_directory(self.root / kind)
         sync_directory(self.root)
@@ -85,7 +86,14 @@ class Spool:
 
     def put_report(self, content: bytes, digest: str) -> str:
         """Store one object to be sent, a whole Part 10 file with the SHA-256 `digest`; return its name."""
-        name, path = self._place(_REPORTS, digest)
+        return self._put(_REPORTS, content, digest)
+
+    def put_heat(self, content: bytes, digest: str) -> str:
+        """Store the heat maps of one result, `content` with the SHA-256 `digest`; return their name."""
+        return self._put(_HEAT, content, digest)
+
+    def _put(self, kind: str, content: bytes, digest: str) -> str:
+        name, path = self._place(kind, digest)
         if _is_there(path, len(content)):
             sync_directory(path.parent)
         else:
@@ -140,7 +148,7 @@ class Spool:
     def _place(self, kind: str, digest: str) -> tuple[str, Path]:
         if _DIGEST.fullmatch(digest) is None:
             raise PermanentError(f"{digest!r} is not a SHA-256 in hexadecimal.", "SPOOL_NAME")
-        name = f"{kind}/{digest}.dcm"
+        name = f"{kind}/{digest}.{'npz' if kind == _HEAT else 'dcm'}"
         return name, self.root / name
 
 

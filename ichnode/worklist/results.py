@@ -62,6 +62,7 @@ def predecessors(tx: Connection, now: datetime, job: Job) -> tuple[int, list[Rep
 def finish(
     tx: Connection, now: datetime, job: Job, outcome: Outcome, model: tuple[str, str] | None,
     seconds: dict[str, float], reports: list[ReportRow], wanted: Mapping[str, Sequence[str]],
+    heat_file: str | None = None,
 ) -> bool:  # fmt: skip
     """Commit a job's end: result, reports, one delivery per report and destination; older results step back.
 
@@ -70,6 +71,8 @@ def finish(
     model : (name, digest) or None
     seconds : mapping of stage to duration in seconds
     wanted : mapping of format to names of destinations
+    heat_file : str or None
+        Name in the spool of the heat maps that explain the result.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def finish(
             job_id=job.id, series_id=job.series_id, revision=job.revision, verdict=outcome.verdict,
             preliminary=outcome.preliminary, any_score=outcome.any_score, outcome=_plain(outcome),
             model_name=model[0] if model else None, model_digest=model[1] if model else None, seconds=seconds,
-            created_at=now,
+            created_at=now, heat_file=heat_file,
         ))  # fmt: skip
     for report in reports:
         file_report(tx, now, result_id, report, URGENCY[outcome.verdict], wanted.get(report.kind, ()))

@@ -174,6 +174,7 @@ results = Table(
     Column("seconds", JSON, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("superseded_at", UtcTime),
+    Column("heat_file", String(160)),  # of what was found; null where nothing was
     Column("retraction", String(8)),  # due, done, failed: its rejection note
     Column("retracted_at", UtcTime),
     Column("retracted_because", String(16)),

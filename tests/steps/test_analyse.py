@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
+from ichnode.core import heat
 from ichnode.core.findings import CLASSES, findings_from, verdict_of
 from ichnode.errors import BadObject, DiskFull, PermanentError
 from ichnode.inference.engine import Engine
@@ -80,6 +82,9 @@ def test_pictures_show_the_slices_and_the_heat_maps_that_were_made(make_node, cl
     assert (shown.max(axis=2) > 200).mean() > 0.02, "skulls"
     assert (shown.max(axis=2) - shown.min(axis=2) > 60).mean() > 0.005, "heat maps"
     assert made["sc-frames"].NumberOfFrames == len(slice_files)
+    kept = heat.unpack(node.spool.path(rows(node.worklist, schema.results)[0]["heat_file"]).read_bytes())
+    sent = np.frombuffer(made["pm"].FloatPixelData, "<f4").reshape(kept.maps.shape)
+    assert np.abs(kept.maps / 255 - sent).max() < 0.51 / 255, "pages show the maps that were sent"
 
 
 def test_every_document_that_is_wanted_is_of_the_slices_and_not_of_a_localizer_among_them(
