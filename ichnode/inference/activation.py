@@ -72,7 +72,7 @@ def class_activation(network: CnnLstm, pictures: Tensor, pull: Tensor) -> Tensor
 
     Parameters
     ----------
-    pictures : tensor of shape (n, 3, H, W)
+    pictures : tensor of shape (n, channels, H, W)
         Network input.
     pull : tensor of shape (n, features)
         From `pulls`, for each picture.

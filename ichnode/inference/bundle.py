@@ -32,12 +32,18 @@ _PARTS = ("architecture", "preprocessing", "thresholds", "training_data", "metri
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What `ichnode.inference.network.CnnLstm` is built from; the defaults are the paper's network."""
+    """What `ichnode.inference.network.CnnLstm` is built from; the defaults are the paper's network.
+
+    Its parameters of the same names say what each one does. A card that lacks one means its default.
+    """
 
     backbone: str = "resnet50"
     hidden: int = 512
     layers: int = 2
     slice_head: bool = False
+    channels: int = 3
+    deltas: bool = False
+    attention: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Preprocessing:
         Normalisation of the channels after windowing to 0..1.
     mirrored : bool
         Read the scan a second time with left and right exchanged and average the two scores.
+    neighbours : int
+        Slices on either side that a slice brings along as further channels; 1 makes 9 channels of 3 windows.
     """
 
     matrix: int = 512
@@ -68,6 +76,12 @@ class Preprocessing:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     mirrored: bool = False
     version: str = PREPROCESSING_VERSION
+    neighbours: int = 0
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's input."""
+        return (1 + 2 * self.neighbours) * len(self.windows)
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that stands in a card."""
@@ -83,6 +97,7 @@ class Preprocessing:
         return cls(
             int(part["matrix"]), None if wide is None else float(wide), float(part["slab_mm"]), (brain, subdural, bone),
             (first, second, third), (one, two, three), bool(part["mirrored"]), str(part["version"]),
+            int(part.get("neighbours", 0)),
         )  # fmt: skip
 
 
@@ -197,6 +212,11 @@ def _bundle(path: Path, card: dict[str, Any], digest: str) -> Bundle:
         raise BundleError(
             f"The model bundle {path} needs preprocessing version {preprocessing.version}; "
             f"this ichnode has {PREPROCESSING_VERSION}."
+        )
+    if preprocessing.channels != architecture.channels:
+        raise BundleError(
+            f"The card of the model bundle {path} makes {preprocessing.channels} channels of a slice "
+            f"for a network that takes {architecture.channels}."
         )
     if not all(math.isfinite(value) and 0 < value < 1 for value in thresholds.values()):
         raise BundleError(f"The card of the model bundle {path} has a threshold outside 0..1.")

@@ -18,7 +18,7 @@ from ichnode.inference.activation import class_activation, on_image, pulls, stag
 from ichnode.inference.bundle import Bundle, load_bundle
 from ichnode.inference.memory import keep_memory
 from ichnode.inference.network import CnnLstm, load_state
-from ichnode.inference.preprocess import Prepared, channels, prepare
+from ichnode.inference.preprocess import Prepared, channels, prepare, with_neighbours
 
 MICRO_BATCH = 4
 """Slices that go through the CNN together: bounds memory for any series; more is not faster on a CPU."""
@@ -181,18 +181,21 @@ class Engine:
 
     def _cells(self, reading: Reading, mirror: int, places: Sequence[tuple[int, int]]) -> Tensor:
         pull = pulls(self._network, reading.features[mirror], places)
-        hu = reading.prepared.hu[[slab for slab, _ in places]]
+        slabs = torch.tensor([slab for slab, _ in places])
         found = [
-            class_activation(self._network, self._pictures(part, bool(mirror)), towards)
-            for part, towards in zip(hu.split(MICRO_BATCH), pull.split(MICRO_BATCH), strict=True)
+            class_activation(self._network, self._pictures(reading.prepared.hu, rows, bool(mirror)), towards)
+            for rows, towards in zip(slabs.split(MICRO_BATCH), pull.split(MICRO_BATCH), strict=True)
         ]
         cells = torch.cat(found)
         return cells.flip(-1) if mirror else cells
 
     def _features(self, hu: Tensor, mirror: bool) -> Tensor:
-        return torch.cat([self._network.cnn(self._pictures(part, mirror)) for part in hu.split(MICRO_BATCH)])
+        every = torch.arange(len(hu)).split(MICRO_BATCH)
+        return torch.cat([self._network.cnn(self._pictures(hu, rows, mirror)) for rows in every])
 
-    def _pictures(self, hu: Tensor, mirror: bool) -> Tensor:
-        pictures = channels(hu.to(self._device), self.bundle.preprocessing)  # (up to 4, 3, H, W)
+    def _pictures(self, hu: Tensor, rows: Tensor, mirror: bool) -> Tensor:
+        how = self.bundle.preprocessing
+        slabs = hu[with_neighbours(rows.tolist(), len(hu), how)]  # (up to 4, 1 + 2 neighbours, H, W)
+        pictures = channels(slabs.to(self._device), how)  # (up to 4, channels, H, W)
         view = pictures.flip(-1) if mirror else pictures
         return view.contiguous(memory_format=torch.channels_last)

@@ -7,6 +7,7 @@ global average pooling, the features through a bidirectional LSTM along the scan
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -35,35 +36,54 @@ class CnnLstm(nn.Module):
     hidden : int
         LSTM units per direction.
     layers : int
+        LSTM layers. With 0 there is no LSTM: the paper's 2-D baseline, a linear layer on each slice's features.
     slice_head : bool
         Add a linear layer from a slice's own features to its six logits, summed with the LSTM's: on little data the
         sequence alone forgets what a single slice shows. Not in the paper.
+    channels : int
+        Of the input; see `ichnode.inference.preprocess.channels`.
+    deltas : bool
+        Give the LSTM beside each slice's features their differences to the slice below and to the one above, 0 at the
+        ends. Not in the paper.
+    attention : bool
+        Add a linear layer that tells for each class on which slices the scan's own logits depend (`read_scans`). Not
+        in the paper.
     """
 
     def __init__(
-        self, backbone: str = "resnet50", hidden: int = 512, layers: int = 2, slice_head: bool = False
+        self,
+        backbone: str = "resnet50",
+        hidden: int = 512,
+        layers: int = 2,
+        slice_head: bool = False,
+        channels: int = 3,
+        deltas: bool = False,
+        attention: bool = False,
     ) -> None:
         super().__init__()
-        self.cnn = timm.create_model(backbone, pretrained=False, num_classes=0, global_pool="avg")
+        self.cnn = timm.create_model(backbone, pretrained=False, num_classes=0, global_pool="avg", in_chans=channels)
         self.features = int(getattr(self.cnn, "head_hidden_size", None) or self.cnn.num_features)
-        self.lstm = nn.LSTM(self.features, hidden, num_layers=layers, bidirectional=True, batch_first=True)
-        self.head = nn.Linear(2 * hidden, len(CLASSES))
+        self.deltas = deltas
+        seen = self.features * (3 if deltas else 1)
+        self.lstm = nn.LSTM(seen, hidden, num_layers=layers, bidirectional=True, batch_first=True) if layers else None
+        self.head = nn.Linear(2 * hidden if layers else seen, len(CLASSES))
         nn.init.zeros_(self.head.bias)
         self.slice_head = nn.Linear(self.features, len(CLASSES)) if slice_head else None
         if self.slice_head is not None:
             nn.init.zeros_(self.slice_head.bias)
+        self.attention = nn.Linear(self.head.in_features, len(CLASSES)) if attention else None
 
     @classmethod
     def build(cls, architecture: Architecture) -> CnnLstm:
         """Build the network that a bundle's card names, with random weights."""
-        return cls(architecture.backbone, architecture.hidden, architecture.layers, architecture.slice_head)
+        return cls(**asdict(architecture))
 
     def forward(self, slices: Tensor, lengths: Sequence[int]) -> Tensor:
         """Return logits for the slices of one or more scans.
 
         Parameters
         ----------
-        slices : tensor of shape (slices, 3, H, W)
+        slices : tensor of shape (slices, channels, H, W)
             The scans one after the other.
         lengths : sequence of int
             Slices of each scan; they add up to the number of slices.
@@ -79,12 +99,44 @@ class CnnLstm(nn.Module):
 
         Sequences are packed, never padded: what stands beside a scan in a batch cannot reach its scores.
         """
+        return self._logits(features, self._sequence(features, lengths))
+
+    def read_scans(self, features: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return logits for the slices, as `read`, and for the scans, of shape (scans, 6).
+
+        A scan's logit of a class is the mean of its slices' logits, weighted by an attention of that class, so that
+        what a label of a whole scan teaches reaches the slices' own scores. Without the attention layer it is the
+        highest slice's, as in the paper.
+        """
+        hidden = self._sequence(features, lengths)
+        logits = self._logits(features, hidden)
+        if self.attention is None:
+            return logits, torch.stack([scan.amax(0) for scan in logits.split(list(lengths))])
+        looks = [look.softmax(0) for look in self.attention(hidden).split(list(lengths))]  # (length, 6) each
+        pooled = [(look * scan).sum(0) for look, scan in zip(looks, logits.split(list(lengths)), strict=True)]
+        return logits, torch.stack(pooled)
+
+    def _logits(self, features: Tensor, hidden: Tensor) -> Tensor:
+        logits: Tensor = self.head(hidden)  # (slices, 6)
+        return logits if self.slice_head is None else logits + self.slice_head(features)
+
+    def _sequence(self, features: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Return what the head reads of every slice: the LSTM's state, or the features where there is no LSTM."""
         if sum(lengths) != len(features) or min(lengths) < 1:
             raise ValueError(f"Lengths {list(lengths)} do not describe {len(features)} slices.")
-        packed = pack_sequence(list(features.split(list(lengths))), enforce_sorted=False)
-        hidden, _ = self.lstm(packed)
-        logits = self.head(torch.cat(unpack_sequence(hidden)))  # (slices, 6)
-        return logits if self.slice_head is None else logits + self.slice_head(features)
+        scans = list(features.split(list(lengths)))
+        if self.deltas:
+            scans = [_with_deltas(scan) for scan in scans]
+        if self.lstm is None:
+            return torch.cat(scans)
+        hidden, _ = self.lstm(pack_sequence(scans, enforce_sorted=False))
+        return torch.cat(unpack_sequence(hidden))
+
+
+def _with_deltas(scan: Tensor) -> Tensor:
+    step = scan.diff(dim=0)
+    end = scan.new_zeros((1, scan.shape[1]))
+    return torch.cat((scan, torch.cat((end, step)), torch.cat((step, end))), dim=1)  # (length, 3 * features)
 
 
 def load_state(network: CnnLstm, state: dict[str, Tensor]) -> None:

@@ -14,7 +14,9 @@ Rules of version 1, in this order:
    air, around its centre to ``matrix``; only where a side is over 1.25 × ``matrix`` is it resampled instead, so that
    the longer side is ``matrix``.
 4. **Channels.** Each of the three windows maps HU linearly to 0..1, clipped, without rounding to 8 bit; then the mean
-   is subtracted and the standard deviation divided out, channel by channel.
+   is subtracted and the standard deviation divided out, channel by channel. With ``neighbours`` k, the k slabs below
+   and above come along: slab by slab from the lowest, each with its three windows. Beyond the ends of the scan the last
+   slab stands in.
 5. **Mirrored reading.** Where the card asks for it, the scan is read a second time with left and right exchanged, and
    the two scores of every slice are averaged.
 
@@ -111,12 +113,28 @@ def prepare(
 
 
 def channels(hu: Tensor, how: Preprocessing) -> Tensor:
-    """Apply rule 4: HU of shape (n, H, W) to network input of shape (n, 3, H, W), on the device of `hu`."""
-    out = hu.new_empty((len(hu), 3, *hu.shape[1:]))
+    """Apply the windows of rule 4 on the device of `hu`.
+
+    Parameters
+    ----------
+    hu : tensor of shape (n, H, W), or (n, s, H, W) with neighbours
+
+    Returns
+    -------
+    tensor of shape (n, 3, H, W), or (n, 3 * s, H, W)
+    """
+    slabs = hu[:, None] if hu.ndim == 3 else hu
+    out = hu.new_empty((len(hu), slabs.shape[1], 3, *hu.shape[-2:]))
     for channel, (window, mean, std) in enumerate(zip(how.windows, how.mean, how.std, strict=True)):
-        scaled = hu.sub(window.lowest).mul_(1 / window.width).clamp_(0, 1)
-        out[:, channel] = scaled.sub_(mean).mul_(1 / std)
-    return out
+        scaled = slabs.sub(window.lowest).mul_(1 / window.width).clamp_(0, 1)
+        out[:, :, channel] = scaled.sub_(mean).mul_(1 / std)
+    return out.flatten(1, 2)
+
+
+def with_neighbours(rows: Sequence[int], count: int, how: Preprocessing) -> Tensor:
+    """Return for slabs `rows` of a scan of `count` which slabs make up their channels, shape (rows, 1 + 2 k)."""
+    around = torch.arange(-how.neighbours, how.neighbours + 1)
+    return (torch.as_tensor(rows)[:, None] + around).clamp_(0, count - 1)
 
 
 def in_plane(

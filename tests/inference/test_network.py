@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn.utils.rnn import unpack_sequence
 
 from ichnode.core.findings import CLASSES
 from ichnode.inference.network import CnnLstm
@@ -59,3 +60,52 @@ def test_the_lstm_sees_neighbours_in_both_directions():
 def test_lengths_that_do_not_fit_are_refused(lengths):
     with pytest.raises(ValueError, match="Lengths"):
         _network()(torch.zeros(5, 3, 64, 64), lengths)
+
+
+def test_the_two_dimensional_baseline_has_no_sequence():
+    network = CnnLstm("resnet10t", layers=0).eval()
+    assert network.lstm is None and network.head.in_features == network.features
+    scan = torch.randn(5, 3, 64, 64)
+    with torch.inference_mode():
+        together = network(scan, [5])
+        alone = torch.cat([network(one, [1]) for one in scan.split(1)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_deltas_are_the_steps_to_the_neighbours_and_stop_at_the_scans_ends():
+    network = CnnLstm("resnet10t", hidden=8, layers=1, deltas=True)
+    assert network.lstm is not None and network.lstm.input_size == 3 * network.features
+    seen = []
+    network.lstm.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    features = torch.arange(5.0)[:, None].repeat(1, network.features) ** 2
+    network.read(features, [3, 2])
+    first, second = unpack_sequence(seen[0])
+    width = network.features
+    assert first[:, [0, width, 2 * width]].tolist() == [[0, 0, 1], [1, 1, 3], [4, 3, 0]]
+    assert second[:, [0, width, 2 * width]].tolist() == [[9, 0, 7], [16, 7, 0]]
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_scans_are_read_from_their_own_slices(attention):
+    network = CnnLstm("resnet10t", hidden=8, layers=1, slice_head=True, attention=attention).eval()
+    features = torch.randn(9, network.features)
+    logits, scans = network.read_scans(features, [4, 5])
+    torch.testing.assert_close(logits, network.read(features, [4, 5]))
+    for part, scan in zip(logits.split([4, 5]), scans, strict=True):
+        assert bool((scan <= part.amax(0) + 1e-5).all()) and bool((scan >= part.amin(0) - 1e-5).all())
+        assert torch.equal(scan, part.amax(0)) is not attention
+    apart = torch.cat([network.read_scans(part, [len(part)])[1] for part in features.split([4, 5])])
+    torch.testing.assert_close(apart, scans, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_asks_for_each_class_on_its_own():
+    network = CnnLstm("resnet10t", hidden=8, layers=1, attention=True).eval()
+    with torch.no_grad():
+        network.attention.weight.zero_()
+        network.attention.bias.zero_()
+        features = torch.randn(4, network.features)
+        logits, scans = network.read_scans(features, [4])
+        torch.testing.assert_close(scans[0], logits.mean(0))
+        network.attention.weight[2] = 1e3 * torch.randn(16)
+        _, moved = network.read_scans(features, [4])
+    assert [column for column in range(6) if not torch.allclose(moved[0, column], scans[0, column])] == [2]
