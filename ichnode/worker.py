@@ -11,10 +11,15 @@ import os
 import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ichnode.config import Settings
 from ichnode.errors import IchnodeError
 from ichnode.log import configure, get_logger
+
+if TYPE_CHECKING:
+    from ichnode.inference.engine import Engine
 
 IDLE_S = 0.5
 log = get_logger(__name__)
@@ -44,25 +49,32 @@ def main() -> int:
 
 
 def _work(settings: Settings, owner: str, asked: _Asked) -> None:
-    from pathlib import Path
-
-    from ichnode.inference.bundle import default_bundle_path
-    from ichnode.inference.engine import Engine
     from ichnode.steps.analyse import analyse_next
     from ichnode.steps.node import open_node
+    from ichnode.steps.register import active_digest, settle_active
 
-    bundle = Path(settings.engine.bundle) if settings.engine.bundle else default_bundle_path()
-    engine = Engine.load(bundle, settings.engine.device, settings.engine.threads or None)
-    engine.warm()
     node = open_node(settings, owner.partition("/")[0])
+    engine = _engine(settings, node.models.path(settle_active(node)))
     log.info("worker.ready", device=str(engine.device), model=engine.bundle.name, digest=engine.bundle.digest[:12])
     _say("ready")
     while not asked.to_stop.is_set():
+        digest = active_digest(node)
+        if digest != engine.bundle.digest:  # promoted or rolled back: from the next series on
+            engine = _engine(settings, node.models.path(digest))
+            log.info("worker.model_changed", model=engine.bundle.name, digest=engine.bundle.digest[:12])
         if analyse_next(node, engine, owner):
             _say("done")
         else:
             asked.to_look.wait(IDLE_S)
             asked.to_look.clear()
+
+
+def _engine(settings: Settings, bundle: Path) -> Engine:
+    from ichnode.inference.engine import Engine
+
+    engine = Engine.load(bundle, settings.engine.device, settings.engine.threads or None)
+    engine.warm()
+    return engine
 
 
 def _listen(asked: _Asked) -> None:

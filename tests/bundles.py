@@ -29,12 +29,12 @@ def card(architecture: Architecture, preprocessing: Preprocessing) -> dict[str, 
     }
 
 
-def write_tiny_bundle(folder: Path) -> Bundle:
-    """A bundle that loads in a moment and scores at random."""
+def write_tiny_bundle(folder: Path, seed: int = 7) -> Bundle:
+    """A bundle that loads in a moment and scores at random; another seed is another model."""
     import torch
 
     from ichnode.inference.network import CnnLstm
 
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     network = CnnLstm.build(TINY).eval()
     return write_bundle(folder, card(TINY, SMALL_PICTURE), network.state_dict())

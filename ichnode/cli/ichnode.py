@@ -15,6 +15,7 @@ _COMMANDS = {
     "doctor": "Check port, disk, decoders, model, destinations and clock, each with a remedy.",
     "echo": "Ask a destination by C-ECHO, or over the web, whether it answers.",
     "explain": "Say what the node would do with a file or folder, and why.",
+    "model": "List, import, judge, promote and roll back models.",
     "retract": "Take back a result that is wrong.",
     "retry": "Start failed analyses and deliveries again.",
     "send": "Send DICOM files to a node or PACS by C-STORE or STOW-RS.",

@@ -36,6 +36,16 @@ class DeliveryState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class ModelState(StrEnum):
+    """What a model is to this node. At most one is active, and at most one is a shadow."""
+
+    CANDIDATE = "candidate"
+    SHADOW = "shadow"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    REJECTED = "rejected"
+
+
 class IllegalTransition(Exception):
     """The event does not belong to the state."""
 
@@ -82,6 +92,21 @@ DELIVERY: Transitions = {
     ("awaiting", "abandon"): "failed",
     ("awaiting", "drop_lost"): "withdrawn",
 }
+MODEL: Transitions = {
+    ("candidate", "shadow"): "shadow",
+    ("shadow", "end_shadow"): "candidate",
+    ("candidate", "promote"): "active",
+    ("shadow", "promote"): "active",
+    ("active", "retire"): "retired",
+    ("retired", "rollback"): "active",
+    ("candidate", "reject"): "rejected",
+    ("shadow", "reject"): "rejected",
+    # What the configuration names, or this version ships, is active whatever it was before.
+    ("candidate", "install"): "active",
+    ("shadow", "install"): "active",
+    ("retired", "install"): "active",
+    ("rejected", "install"): "active",
+}
 
 
 def advance(machine: Transitions, state: str, event: str) -> str:
@@ -110,9 +135,9 @@ def target(machine: Transitions, event: str) -> str:
 
 
 def diagram() -> str:
-    """Return the three machines as Mermaid state diagrams for the documentation."""
+    """Return the machines as Mermaid state diagrams for the documentation."""
     lines = []
-    for title, machine in (("Series", SERIES), ("Job", JOB), ("Delivery", DELIVERY)):
+    for title, machine in (("Series", SERIES), ("Job", JOB), ("Delivery", DELIVERY), ("Model", MODEL)):
         lines += [f"### {title}", "", "```mermaid", "stateDiagram-v2"]
         lines += [f"    {before} --> {after}: {event}" for (before, event), after in machine.items()]
         lines += ["```", ""]

@@ -14,13 +14,13 @@ from ichnode.core.identity import derived_uid, digest_of
 from ichnode.core.reasons import reason_of
 from ichnode.dicom.dataset import header_dataset
 from ichnode.errors import BadObject
-from ichnode.inference.bundle import default_bundle_path
 from ichnode.inference.engine import Engine
 from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts, ReportIdentity
 from ichnode.reporting.formats import FORMATS
 from ichnode.steps.explain import ExplainedSeries, explain
 from ichnode.steps.interpret import interpret
 from ichnode.steps.node import utc_now
+from ichnode.steps.register import bundle_in_use
 from ichnode.steps.report import model_facts
 from ichnode.storage.atomic import write_durable
 
@@ -51,8 +51,7 @@ def analyse_path(
     engine = None
     if any(series.reason is None for series in explanation.series):
         told("loading the model")
-        bundle = Path(settings.engine.bundle) if settings.engine.bundle else default_bundle_path()
-        engine = Engine.load(bundle, settings.engine.device, settings.engine.threads or None)
+        engine = Engine.load(bundle_in_use(settings), settings.engine.device, settings.engine.threads or None)
     analysed = []
     for number, series in enumerate(explanation.series, 1):
         told(f"series {number} of {len(explanation.series)}")

@@ -15,9 +15,10 @@ from ichnode.dicom.destination import address_of, ask_whether_there, remote_of
 from ichnode.dicom.requestor import Remote
 from ichnode.dicom.syntaxes import COMPRESSED, decodable_syntaxes
 from ichnode.dicom.web import WebRemote
-from ichnode.errors import BundleError, PeerRefused, PeerUnreachable, PermanentError
-from ichnode.inference.bundle import default_bundle_path, load_bundle
+from ichnode.errors import PeerRefused, PeerUnreachable, PermanentError
+from ichnode.inference.bundle import load_bundle
 from ichnode.steps.node import Node, existing_node, utc_now
+from ichnode.steps.register import bundle_in_use
 from ichnode.worklist import deliveries, views
 
 GIB = 1 << 30
@@ -143,11 +144,10 @@ def _decoders() -> Check:
 
 
 def _model(settings: Settings) -> Check:
-    folder = Path(settings.engine.bundle) if settings.engine.bundle else default_bundle_path()
     try:
-        bundle = load_bundle(folder)
-    except BundleError as error:
-        return Check("model", f"{folder}", error.sentence)
+        bundle = load_bundle(bundle_in_use(settings))
+    except PermanentError as error:
+        return Check("model", "cannot be used", error.sentence)
     return Check("model", f"{bundle.name} {bundle.version}, digest {bundle.digest[:12]}, research use only")
 
 

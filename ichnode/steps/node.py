@@ -11,6 +11,7 @@ from ichnode.config import Settings
 from ichnode.core.completeness import CompletenessPolicy
 from ichnode.core.eligibility import SelectionPolicy
 from ichnode.errors import ConfigError
+from ichnode.storage.models import ModelStore
 from ichnode.storage.spool import Spool
 from ichnode.worklist.database import Worklist
 
@@ -53,6 +54,11 @@ class Node:
         return wanted
 
     @property
+    def models(self) -> ModelStore:
+        """The bundles of the registry."""
+        return ModelStore(self.settings.node.data.resolve() / "models")
+
+    @property
     def completeness(self) -> CompletenessPolicy:
         """Times of the completeness rules."""
         c = self.settings.completeness
@@ -87,9 +93,14 @@ def existing_node(settings: Settings) -> Node:
     ConfigError
         There is no worklist: the wrong folder, most likely.
     """
-    if not settings.database.url and not (settings.node.data / "worklist.sqlite").exists():
+    if not has_run(settings):
         raise ConfigError(
             f"There is no worklist in {settings.node.data}. "
             "Give --config or --data of the node, or start it: ichnode serve."
         )
     return open_node(settings)
+
+
+def has_run(settings: Settings) -> bool:
+    """Tell whether there is a worklist."""
+    return bool(settings.database.url) or (settings.node.data / "worklist.sqlite").exists()

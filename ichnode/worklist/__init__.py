@@ -2,3 +2,5 @@
 
 The only importer of sqlalchemy and alembic.
 """
+
+from ichnode.worklist import model_tables as model_tables  # its tables belong to the schema

@@ -1,4 +1,4 @@
-"""The three machines: every pair of state and event either leads somewhere or raises."""
+"""The machines: every pair of state and event either leads somewhere or raises."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import pytest
 from ichnode.core.lifecycle import (
     DELIVERY,
     JOB,
+    MODEL,
     SERIES,
     DeliveryState,
     IllegalTransition,
     JobState,
+    ModelState,
     SeriesState,
     Transitions,
     advance,
@@ -26,6 +28,7 @@ MACHINES: list[tuple[Transitions, type[StrEnum], str]] = [
     (SERIES, SeriesState, "receiving"),
     (JOB, JobState, "queued"),
     (DELIVERY, DeliveryState, "pending"),
+    (MODEL, ModelState, "candidate"),
 ]
 
 
@@ -75,3 +78,8 @@ def test_diagram_shows_every_transition():
     lines = [line for line in diagram().splitlines() if "-->" in line]
     assert len(lines) == sum(len(machine) for machine, _, _ in MACHINES)
     assert all(re.fullmatch(r"    \w+ --> \w+: \w+", line) for line in lines)
+
+
+def test_nobody_promotes_what_was_rejected_and_a_shadow_can_be_ended():
+    assert [event for state, event in MODEL if state == "rejected"] == ["install"], "only who writes the configuration"
+    assert {event for state, event in MODEL if state == "shadow"} == {"end_shadow", "promote", "reject", "install"}

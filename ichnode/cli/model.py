@@ -1,0 +1,191 @@
+"""``ichnode model``: the models of this node, which one is active, and what the gate says of the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ichnode.cli.options import config_option, settings_from
+
+if TYPE_CHECKING:
+    from ichnode.steps.node import Node
+    from ichnode.worklist.models import ModelRow
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group()
+def command() -> None:
+    """List, import, judge, promote and roll back models. MODEL is the beginning of a digest, `active` or `shadow`.
+
+    Example: ichnode model list
+    """
+
+
+def _model_command(function: F) -> F:
+    return command.command(name=function.__name__.rstrip("_"))(config_option(function))  # type: ignore[return-value]
+
+
+def _node(config: Path | None, data: Path | None) -> Node:
+    settings = settings_from(config, data)
+    from ichnode.steps.node import existing_node
+
+    return existing_node(settings)
+
+
+@_model_command
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def list_(config: Path | None, data: Path | None, as_json: bool) -> None:
+    """List the models: the active one first, then the latest.
+
+    Example: ichnode model list --json
+    """
+    node = _node(config, data)
+    from ichnode.worklist import models
+
+    with node.worklist.read() as tx:
+        rows = models.registered(tx)
+    if as_json:
+        click.echo(json.dumps([_plain(row) for row in rows], indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Models: research use only", title_justify="left")
+    for column in ("digest", "state", "name", "version", "from", "gate", "since (UTC)"):
+        table.add_column(column, no_wrap=column != "name")
+    for row in rows:
+        since = row.retired_at or row.activated_at or row.registered_at
+        state = Text(row.state + (" (pinned)" if row.pinned else ""), "bold green" if row.state == "active" else "")
+        table.add_row(
+            row.digest[:12], state, Text(row.name), Text(row.version), row.origin, _gate(row),
+            f"{since:%Y-%m-%d %H:%M}",
+        )  # fmt: skip
+    Console().print(table if rows else "No model is registered yet: the node does that when it starts.")
+
+
+@_model_command
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@click.option("--card", is_flag=True, help="The whole card as Markdown, and nothing else.")
+@click.argument("model")
+def show(config: Path | None, data: Path | None, as_json: bool, card: bool, model: str) -> None:
+    """Show one model: where it comes from, what the gate found, how it agrees with the active one as a shadow.
+
+    Example: ichnode model show shadow
+    """
+    node = _node(config, data)
+    from ichnode.inference.bundle import load_bundle
+    from ichnode.inference.card import as_markdown
+    from ichnode.worklist import models
+
+    with node.worklist.read() as tx:
+        row = models.model(tx, model)
+    if card:
+        click.echo(as_markdown(load_bundle(node.models.path(row.digest)).card), nl=False)
+    elif as_json:
+        click.echo(json.dumps(_plain(row), indent=2, ensure_ascii=False))
+    else:
+        _print(row)
+
+
+@_model_command
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def import_(config: Path | None, data: Path | None, folder: Path) -> None:
+    """Take a model bundle into the data folder, as a candidate. Its files are checked and its network is tried.
+
+    Example: ichnode model import /media/usb/bundle
+    """
+    node = _node(config, data)
+    from ichnode.steps.register import IMPORT, take_in
+
+    bundle, new = take_in(node, folder, IMPORT)
+    said = "is a candidate now" if new else "was there already"
+    click.echo(f"{bundle.name} {bundle.version}, digest {bundle.digest[:12]}, {said}.")
+
+
+@_model_command
+@click.option("--force", is_flag=True, help="Although the gate failed or never ran; needs --because.")
+@click.option("--because", default="", help="Why, for registry and journal; no patient's name.")
+@click.argument("model")
+def promote(config: Path | None, data: Path | None, force: bool, because: str, model: str) -> None:
+    """Make MODEL active. Refused where the gate failed or never ran. A running node follows between two series.
+
+    Example: ichnode model promote 3f9a1c
+    """
+    if force != bool(because.strip()):
+        raise click.UsageError("--force and --because go together: say why the gate is to be passed over.")
+    node = _node(config, data)
+    from ichnode.steps.promote import promote as make_active
+
+    row = make_active(node, model, because.strip() or None)
+    forced = f" Forced: {row.forced_because}" if row.forced_because else ""
+    click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, is active.{forced}")
+
+
+@_model_command
+def rollback(config: Path | None, data: Path | None) -> None:
+    """Make the model active again that was active before. Said twice, it leads back to where one was.
+
+    Example: ichnode model rollback
+    """
+    node = _node(config, data)
+    from ichnode.steps.promote import rollback as back
+
+    row = back(node)
+    click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, is active again.")
+
+
+@_model_command
+@click.option("--because", required=True, help="Why, for registry and journal; no patient's name.")
+@click.argument("model")
+def reject(config: Path | None, data: Path | None, because: str, model: str) -> None:
+    """Put a candidate aside for good.
+
+    Example: ichnode model reject 3f9a1c --because "Misses epidural haemorrhage."
+    """
+    node = _node(config, data)
+    from ichnode.worklist import models
+
+    with node.worklist.write() as tx:
+        row = models.model(tx, model)
+        models.reject(tx, node.now(), row.digest, because)
+    click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, is rejected.")
+
+
+def _gate(row: ModelRow) -> str:
+    if row.judgement is None:
+        return "not judged"
+    return "passed" if row.judgement["passed"] else "failed"
+
+
+def _plain(row: ModelRow) -> dict[str, Any]:
+    from dataclasses import asdict
+    from datetime import datetime
+
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(row).items()}
+
+
+def _print(row: ModelRow) -> None:
+    click.echo(f"{row.name} {row.version} (research use only)")
+    click.echo(f"  digest {row.digest}")
+    click.echo(f"  {row.state}{', pinned by engine.bundle' if row.pinned else ''}; from {row.origin}")
+    moments = {"registered": row.registered_at, "active since": row.activated_at, "retired": row.retired_at}
+    for name, moment in moments.items():
+        if moment is not None:
+            click.echo(f"  {name} {moment:%Y-%m-%d %H:%M} UTC")
+    if row.forced_because:
+        click.echo(f"  PROMOTED AGAINST THE GATE: {row.forced_because}")
+    if row.rejected_because:
+        click.echo(f"  rejected: {row.rejected_because}")
+    if row.judgement is None:
+        click.echo("  gate: never ran")
+        return
+    said = "passed" if row.judgement["passed"] else "FAILED"
+    click.echo(f"  gate {said} on {row.judged_at:%Y-%m-%d %H:%M} UTC, against {row.judgement['against'][:12]}")
+    for check in row.judgement["checks"]:
+        click.echo(f"    {'ok  ' if check['passed'] else 'FAIL'}  {check['name']}: {check['sentence']}")

@@ -1,0 +1,34 @@
+"""Tables of the models; beside those of `ichnode.worklist.schema`, in the same schema."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Boolean, Column, Index, String, Table, Text, text
+
+from ichnode.worklist.schema import UtcTime, metadata
+
+
+def _only(state: str) -> Index:
+    """One model at most is in this state: the database itself holds it."""
+    where = text(f"state = '{state}'")
+    return Index(f"models_one_{state}", "state", unique=True, sqlite_where=where, postgresql_where=where)
+
+
+models = Table(
+    "models",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("origin", String(16), nullable=False),  # shipped, configuration, import, retrain
+    Column("pinned", Boolean, nullable=False),  # named in the configuration: nothing else can be active
+    Column("registered_at", UtcTime, nullable=False),
+    Column("activated_at", UtcTime),
+    Column("retired_at", UtcTime),
+    Column("judgement", JSON),  # of the gate: checks with their figures
+    Column("judged_at", UtcTime),
+    Column("forced_because", Text),
+    Column("rejected_because", Text),
+    _only("active"),
+    _only("shadow"),
+)
