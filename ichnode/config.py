@@ -34,6 +34,7 @@ from ichnode.sections import (
     SelectionSection,
     SourceSection,
 )
+from ichnode.web_section import WebSection
 
 # Not settings: where the configuration is, and what the tests take.
 _NOT_SETTINGS = ("ICHNODE_CONFIG", "ICHNODE_TEST_", "ICHNODE_REQUIRE_COMPONENTS")
@@ -53,6 +54,7 @@ class Settings(Section):
     destinations: tuple[DestinationSection, ...] = ()
     delivery: DeliverySection = DeliverySection()
     database: DatabaseSection = DatabaseSection()
+    web: WebSection = WebSection()
     log: LogSection = LogSection()
 
     @field_validator("destinations")

@@ -34,6 +34,7 @@ from ichnode.steps.report import report_next
 from ichnode.steps.retract import reject_next
 from ichnode.supervision import WorkerProcess
 from ichnode.tick import Tick
+from ichnode.web.server import WebServer
 from ichnode.worklist import associations, jobs
 
 DRAIN_S = 30.0
@@ -53,13 +54,15 @@ class Daemon:
         self._settings = settings
         self._stop = threading.Event()
 
-    def run(self, listening: Callable[[int], None]) -> None:
+    def run(self, listening: Callable[[int], None], pages: Callable[[str], None] = lambda address: None) -> None:
         """Run until SIGTERM or SIGINT, then drain.
 
         Parameters
         ----------
         listening : callable
             Told the port once peers may call.
+        pages : callable
+            Told the address of the pages once a browser may open it.
 
         Raises
         ------
@@ -72,7 +75,8 @@ class Daemon:
             recover(node)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._asked_to_stop)
-            self._serve(node, listening)
+            web = WebServer(node, pages) if self._settings.web.enabled else None
+            self._serve(node, listening, web)
             with node.worklist.write() as tx:
                 associations.end_boot(tx, node.now(), node.boot_id)
             node.worklist.dispose()
@@ -82,7 +86,7 @@ class Daemon:
         """Ask the node to drain and end."""
         self._stop.set()
 
-    def _serve(self, node: Node, listening: Callable[[int], None]) -> None:
+    def _serve(self, node: Node, listening: Callable[[int], None], web: WebServer | None) -> None:
         boot_at = node.now()
         scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(8 + 2 * len(node.destinations))}, timezone="UTC"
@@ -127,11 +131,15 @@ class Daemon:
         scheduler.start()
         worker.start()
         listening(port)
+        if web is not None:
+            web.start()
         self._watch_clock(node, ticks)
         log.info("node.draining", associations=scp.active_associations())
         if not scp.drain(DRAIN_S):
             log.warning("node.drain_incomplete", remedy="associations were still open and are aborted now")
         scp.stop()
+        if web is not None:
+            web.stop()
         scheduler.shutdown(wait=True)
         worker.stop(DRAIN_S)
 

@@ -56,5 +56,5 @@ def configure(level: str = "info", style: str = "text") -> None:
         stream=sys.stderr, level=max(_LEVELS[level], logging.WARNING), format="%(asctime)s %(name)s %(message)s"
     )
     # pynetdicom logs one line per PDU part and APScheduler one per tick; ours say what matters.
-    for noisy in ("pynetdicom", "apscheduler", "pydicom", "highdicom", "httpx2", "httpcore2"):
+    for noisy in ("pynetdicom", "apscheduler", "pydicom", "highdicom", "httpx2", "httpcore2", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)

@@ -47,7 +47,9 @@ class RunningNode:
         return self.folder / "config.toml"
 
     def start(self, timeout_s: float = 60) -> RunningNode:
-        sections: dict[str, Any] = {"receive": {"low_disk_bytes": 0, "disk_floor_bytes": 0}, **self.sections}
+        sections: dict[str, Any] = {
+            "receive": {"low_disk_bytes": 0, "disk_floor_bytes": 0}, "web": {"enabled": False}, **self.sections,
+        }  # fmt: skip
         sections["node"] = {"aet": self.aet, "port": self.port, "data": str(self.data), **sections.get("node", {})}
         self.config.write_text(tomli_w.dumps(sections))
         with self._log.open("a") as log:

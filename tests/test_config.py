@@ -160,7 +160,6 @@ def test_a_destination_on_the_web_travels_as_json(loaded, lines):
     ("variable", "nearest"),
     [
         ("ICHNODE_NODE__PROT", "ICHNODE_NODE__PORT"),
-        ("ICHNODE_PORT", "ICHNODE_NODE__PORT"),
         ("ICHNODE_NODE_PORT", "ICHNODE_NODE__PORT"),
         ("ICHNODE_COMPLETENESS__QUIET", "ICHNODE_COMPLETENESS__QUIET_S"),
     ],

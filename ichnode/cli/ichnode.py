@@ -21,6 +21,8 @@ _COMMANDS = {
     "send": "Send DICOM files to a node or PACS by C-STORE or STOW-RS.",
     "serve": "Run the node: receive, assemble, analyse, report, deliver.",
     "show": "Show all that is known of one study.",
+    "token": "Make and revoke the tokens by which programs use the JSON of the node.",
+    "user": "Add and change the accounts of those who may open the pages.",
     "worklist": "List the studies, the most urgent first.",
 }
 

@@ -26,4 +26,7 @@ def command(config: Path | None, data: Path | None, aet: str | None, host: str |
         node = settings.node
         click.echo(f"ichnode {node.aet} listens on {node.host}:{bound} (research use only)")
 
-    Daemon(settings).run(listening)
+    def pages(address: str) -> None:
+        click.echo(f"The worklist is at {address}")
+
+    Daemon(settings).run(listening, pages)

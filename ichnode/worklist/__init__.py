@@ -4,3 +4,4 @@ The only importer of sqlalchemy and alembic.
 """
 
 from ichnode.worklist import model_tables as model_tables  # its tables belong to the schema
+from ichnode.worklist import people as people  # its tables belong to the schema

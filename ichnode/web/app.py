@@ -1,0 +1,52 @@
+"""The application: routes, errors, headers. One page or group of endpoints a file, each with its `ROUTES`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from ichnode.errors import IchnodeError
+from ichnode.steps.node import Node
+from ichnode.web import errors, sign_in, worklist_page
+from ichnode.web.armour import Armour
+from ichnode.web.pages import STATIC
+from ichnode.web.refusals import Refused
+
+
+class _Kept(StaticFiles):
+    """Files that a browser may keep for ever where their address names their content."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        named = b"v=" in scope.get("query_string", b"")
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if named else "no-cache"
+        return answer
+
+
+def create_app(node: Node) -> Starlette:
+    """Return the ASGI application that shows a node."""
+    handlers: dict[Any, Any] = {
+        Refused: errors.refused,
+        HTTPException: errors.not_served,
+        IchnodeError: errors.failed,
+        Exception: errors.unexpected,
+    }
+    routes = [*sign_in.ROUTES, *worklist_page.ROUTES, Mount("/static", _Kept(directory=STATIC), name="static")]
+    app = Starlette(
+        routes=routes,
+        exception_handlers=handlers,
+        middleware=[
+            Middleware(Armour, https=bool(node.settings.web.certificate)),
+            Middleware(GZipMiddleware, minimum_size=2000),
+        ],
+    )
+    app.state.node = node
+    return app

@@ -1,0 +1,112 @@
+"""Every way in is a door: it says what one must be allowed, and checks that what changes something comes from a page.
+
+An endpoint is an ordinary function ``(request, visitor) -> Response`` that may block: it runs in a thread of its own.
+What a form sent lies in ``request.state.form``.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ichnode.web.refusals import Refused
+from ichnode.web.visitor import Visitor, require, touch_session
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
+FORM_BYTES = 64 << 10
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+Endpoint = Callable[[Request, Visitor], Response]
+
+
+def door(
+    path: str, permission: str, endpoint: Endpoint, methods: tuple[str, ...] = ("GET",), *, by_itself: bool = False,
+    body_bytes: int = FORM_BYTES, name: str | None = None,
+) -> Route:  # fmt: skip
+    """Return the route of an endpoint.
+
+    Parameters
+    ----------
+    permission : str
+        A key of `ichnode.core.access.PERMISSIONS`.
+    by_itself : bool
+        Whether a page asks for it without a person: then it does not keep a session from ending.
+    body_bytes : int
+        A larger request is refused before it is read.
+    """
+
+    async def enter(request: Request) -> Response:
+        visitor = await run_in_threadpool(require, request, permission)
+        if request.method not in SAFE:
+            await admit_body(request, body_bytes)
+            check_origin(request)
+            check_csrf(request, visitor)
+        if not by_itself:
+            await run_in_threadpool(touch_session, request)
+        return await run_in_threadpool(endpoint, request, visitor)
+
+    return Route(path, enter, methods=list(methods), name=name or endpoint.__name__)
+
+
+async def admit_body(request: Request, most: int) -> None:
+    """Read a request's body into ``request.state.form`` (a form) or ``request.state.body`` (anything else).
+
+    Raises
+    ------
+    Refused
+        413 when it is larger than `most`, said or found; 400 when it is no form.
+    """
+    said = request.headers.get("Content-Length", "")
+    if said.isdigit() and int(said) > most:
+        raise Refused(413, "TOO_LARGE", f"At most {most} bytes are taken at once; send less.")
+    _count(request, most)
+    try:
+        if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() in FORMS:
+            request.state.form = await request.form(max_files=2000, max_fields=100)
+        else:
+            request.state.form, request.state.body = FormData(), await request.body()
+    except (MultiPartException, ClientDisconnect):
+        raise Refused(400, "BAD_FORM", "This is no form that could be read.") from None
+
+
+def _count(request: Request, most: int) -> None:
+    receive: Callable[[], Awaitable[Any]] = request._receive
+    taken = 0
+
+    async def counted() -> Any:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > most:
+            raise Refused(413, "TOO_LARGE", f"At most {most} bytes are taken at once; send less.")
+        return message
+
+    request._receive = counted
+
+
+def check_origin(request: Request) -> None:
+    """Refuse what another site made the browser send (Fetch Metadata, and the Origin of RFC 6454)."""
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    foreign = site is not None and site not in ("same-origin", "none")
+    if foreign or (origin is not None and urlsplit(origin).netloc != request.headers.get("Host", "")):
+        raise Refused(403, "OTHER_SITE", "Another site sent this request; nothing was done.")
+
+
+def check_csrf(request: Request, visitor: Visitor) -> None:
+    """Refuse what does not carry the token of the session's own pages."""
+    if visitor.by == "token":
+        return
+    given = request.headers.get(CSRF_HEADER) or request.state.form.get(CSRF_FIELD) or ""
+    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), visitor.csrf.encode()):
+        raise Refused(403, "STALE_PAGE", "This page is out of date; nothing was done. Load it again.")

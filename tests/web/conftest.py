@@ -1,0 +1,127 @@
+"""The pages of a node on loopback, and visitors who speak HTTP to them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from argon2 import PasswordHasher
+
+from ichnode.config import Settings
+from ichnode.steps.node import Node, open_node
+from ichnode.web import passwords
+from ichnode.web.server import WebServer
+from ichnode.worklist import accounts, tokens
+from tests.made import Clock
+
+PASSWORD = "correct horse battery"
+
+
+class Visit(httpx2.Client):
+    """Somebody with a browser that keeps cookies; `name` has a session once signed in."""
+
+    def sign_in(self, name: str, password: str = PASSWORD, **more: str) -> httpx2.Response:
+        return self.post("/sign-in", data={"name": name, "password": password, **more})
+
+    def csrf(self) -> str:
+        found = re.search(r'<meta name="csrf" content="(\w+)">', self.get("/").text)
+        assert found is not None
+        return found[1]
+
+    def submit(self, path: str, **fields: Any) -> httpx2.Response:
+        """Send a form as its own page does."""
+        return self.post(path, data={"csrf": self.csrf(), **fields})
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """Settings of the `[web]` section and others; a module may override this."""
+    return {}
+
+
+@pytest.fixture
+def node(tmp_path: Path, empty_worklist: Path, options: dict[str, Any]) -> Iterator[Node]:
+    data = tmp_path / "data"
+    data.mkdir()
+    shutil.copy(empty_worklist, data)
+    sections = {"node": {"data": str(data)}, "receive": {"low_disk_bytes": 0}, **options}
+    sections["web"] = {"port": 0, **options.get("web", {})}
+    node = replace(open_node(Settings.model_validate(sections), "boot"), now=Clock())
+    yield node
+    node.worklist.dispose()
+
+
+@pytest.fixture
+def served(node: Node) -> Iterator[WebServer]:
+    server = WebServer(node)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_password() -> Iterator[str]:
+    """The password of everybody here, by argon2 with the least memory and time: it is tried some hundred times."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_HASHER", cheap)
+        patch.setattr(passwords, "_NOBODY", cheap.hash("nobody"))
+        yield passwords.hash_password(PASSWORD)
+
+
+@pytest.fixture
+def people(node: Node, kept_password: str) -> Node:
+    """An account of each role, named after it."""
+    with node.worklist.write() as tx:
+        for role in ("reader", "radiologist", "administrator"):
+            accounts.add(tx, node.now(), role, role, kept_password)
+    return node
+
+
+@pytest.fixture
+def stranger(served: WebServer) -> Iterator[Callable[[], Visit]]:
+    """``stranger()`` → a browser that has not signed in."""
+    opened: list[Visit] = []
+
+    def come() -> Visit:
+        opened.append(Visit(base_url=served.address, headers={"Accept": "text/html"}, timeout=20))
+        return opened[-1]
+
+    yield come
+    for visit in opened:
+        visit.close()
+
+
+@pytest.fixture
+def visitor(people: Node, stranger: Callable[[], Visit]) -> Callable[[str], Visit]:
+    """``visitor("radiologist")`` → one who has signed in."""
+
+    def come(role: str) -> Visit:
+        visit = stranger()
+        assert visit.sign_in(role).status_code == 303
+        return visit
+
+    return come
+
+
+@pytest.fixture
+def program(node: Node, served: WebServer) -> Iterator[Callable[..., httpx2.Client]]:
+    """``program("worklist.read")`` → a client with a token of these scopes."""
+    opened: list[httpx2.Client] = []
+
+    def come(*scopes: str, **times: Any) -> httpx2.Client:
+        secret = f"ichnode_{len(opened)}" + "x" * 30
+        with node.worklist.write() as tx:
+            tokens.add(tx, node.now(), f"program {len(opened)}", secret, scopes, times.get("expires_at"))
+        opened.append(httpx2.Client(base_url=served.address, headers={"Authorization": f"Bearer {secret}"}, timeout=20))
+        return opened[-1]
+
+    yield come
+    for client in opened:
+        client.close()

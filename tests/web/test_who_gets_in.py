@@ -1,0 +1,248 @@
+"""Who gets in, for how long, and who does not: sessions, throttling, tokens, the proxy, forged requests."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from dataclasses import replace
+
+import httpx2
+import pytest
+
+from ichnode.errors import ConfigError
+from ichnode.web import server
+from ichnode.web.server import WebServer
+from ichnode.web.sign_in import inside
+from ichnode.web.visitor import COOKIE
+from ichnode.worklist import accounts
+from ichnode.worklist.people import audit, sessions
+from tests.certificates import Authority
+from tests.made import rows
+from tests.peers import wait_until
+from tests.web.conftest import PASSWORD, Visit
+
+
+def audited(node):
+    return [(row["who"], row["what"]) for row in rows(node.worklist, audit)]
+
+
+def test_nobody_sees_a_page_without_signing_in_and_comes_back_to_it(people, stranger):
+    visit = stranger()
+    led = visit.get("/?state=positive")
+    assert (led.status_code, led.headers["Location"]) == (303, "/sign-in?next=/%3Fstate%3Dpositive")
+    assert "investigational" in visit.get("/sign-in").text.lower()
+    back = visit.sign_in("reader", next="/?state=positive")
+    assert (back.status_code, back.headers["Location"]) == (303, "/?state=positive")
+    assert visit.get("/").status_code == 200
+    assert audited(people)[-2:] == [("reader", "session.begun"), ("reader", "worklist.viewed")]
+
+
+@pytest.mark.parametrize(
+    "address", ["//evil.example", "/\\evil.example", "https://evil.example", "", "/sign-out", "/a\nb"]
+)
+def test_signing_in_leads_nowhere_else(address):
+    assert inside(address) == "/"
+
+
+def test_the_first_page_says_how_to_make_the_first_account(stranger):
+    assert "ichnode user add" in stranger().get("/sign-in").text
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites_and_the_table_holds_only_its_digest(people, stranger):
+    visit = stranger()
+    said = visit.sign_in("reader").headers["Set-Cookie"].lower()
+    assert "httponly" in said
+    assert "samesite=lax" in said
+    secret = visit.cookies[COOKIE]
+    (row,) = rows(people.worklist, sessions)
+    assert row["digest"] == hashlib.sha256(secret.encode()).hexdigest()
+
+
+def test_a_session_cannot_be_fixed_beforehand(people, stranger):
+    visit = stranger()
+    visit.cookies.set(COOKIE, "chosen-by-somebody-else")
+    visit.sign_in("reader")
+    other = stranger()
+    other.cookies.set(COOKIE, "chosen-by-somebody-else")
+    assert other.get("/").status_code == 303
+
+
+def test_each_sign_in_is_another_session(people, stranger):
+    first, second = stranger(), stranger()
+    first.sign_in("reader")
+    second.sign_in("reader")
+    assert first.cookies[COOKIE] != second.cookies[COOKIE]
+
+
+def test_a_session_ends_when_nobody_does_anything_and_after_a_day_in_any_case(people, visitor):
+    visit = visitor("reader")
+    for _ in range(3):
+        people.now.forward(1700)
+        assert visit.get("/").status_code == 200
+    people.now.forward(1801)
+    assert visit.get("/").status_code == 303
+    again = visitor("reader")
+    for _ in range(26):
+        people.now.forward(1700)
+        again.get("/")
+    assert again.get("/").status_code == 303
+
+
+def test_signing_out_ends_the_session_on_the_node_too(people, visitor):
+    visit = visitor("reader")
+    secret = visit.cookies[COOKIE]
+    assert visit.submit("/sign-out").status_code == 303
+    visit.cookies.set(COOKIE, secret)
+    assert visit.get("/").status_code == 303
+    assert audited(people)[-1] == ("reader", "session.ended")
+
+
+def test_a_disabled_account_is_out_at_once(people, visitor, stranger):
+    visit = visitor("reader")
+    with people.worklist.write() as tx:
+        accounts.change(tx, people.now(), "reader", disabled=True)
+    assert visit.get("/").status_code == 303
+    assert stranger().sign_in("reader").status_code == 401
+
+
+def test_guessing_a_password_becomes_slow_and_the_right_one_has_to_wait_as_well(people, stranger):
+    visit = stranger()
+    for _ in range(5):
+        assert visit.sign_in("radiologist", "a wrong password").status_code == 401
+    refused = visit.sign_in("radiologist")
+    assert refused.status_code == 429
+    assert "Try again in" in refused.text
+    people.now.forward(2)
+    assert visit.sign_in("radiologist").status_code == 303
+    assert ("radiologist", "session.refused") in audited(people)
+
+
+def test_what_was_typed_as_a_name_is_not_written_down_where_there_is_no_such_account(people, stranger):
+    stranger().sign_in("my-password-by-mistake")
+    assert audited(people)[-1] == ("unknown", "session.refused")
+
+
+def test_an_unknown_name_is_told_as_a_wrong_password(people, stranger):
+    known, unknown = stranger().sign_in("reader", "wrong password"), stranger().sign_in("nobody", "wrong password")
+    assert known.status_code == unknown.status_code == 401
+    assert "Name or password is wrong." in known.text
+    assert "Name or password is wrong." in unknown.text
+
+
+def test_a_form_without_the_token_of_its_page_does_nothing(people, visitor):
+    visit = visitor("reader")
+    for token in ({}, {"csrf": "0" * 64}, {"csrf": ""}):
+        assert visit.post("/sign-out", data=token).status_code == 403
+    assert visit.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}]
+)
+def test_what_another_site_sends_does_nothing(people, visitor, stranger, headers):
+    visit = visitor("reader")
+    assert visit.post("/sign-out", data={"csrf": visit.csrf()}, headers=headers).status_code == 403
+    assert visit.get("/").status_code == 200
+    sign_in = stranger().post("/sign-in", data={"name": "reader", "password": PASSWORD}, headers=headers)
+    assert sign_in.status_code == 403
+
+
+def test_a_form_larger_than_any_is_refused_before_it_is_read(stranger, people):
+    visit = stranger()
+    assert visit.post("/sign-in", data={"name": "x" * 70000}).status_code == 413
+    slowly = visit.post(
+        "/sign-in", content=(b"name=" + b"x" * 8192 for _ in range(20)),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )  # fmt: skip
+    assert slowly.status_code == 413
+
+
+def test_every_answer_is_armoured(stranger, people):
+    for path in ("/", "/sign-in", "/nothing", "/static/app.css"):
+        headers = stranger().get(path).headers
+        assert "script-src 'self'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert ("no-store" in headers["Cache-Control"]) != path.startswith("/static")
+
+
+def test_no_page_has_anything_inline(people, visitor):
+    visit = visitor("administrator")
+    for path in ("/", "/sign-in", "/nothing"):
+        text = visit.get(path).text
+        assert "<script>" not in text
+        assert " style=" not in text
+        assert " onclick=" not in text
+
+
+def test_static_files_end_at_their_folder(stranger):
+    for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2f..%2fconfig.py", "/static/nothing"):
+        assert stranger().get(path).status_code == 404
+
+
+class TestProxy:
+    @pytest.fixture
+    def options(self, tmp_path):
+        (tmp_path / "secret").write_text("between us\n")
+        return {"web": {"proxy_secret_file": str(tmp_path / "secret")}}
+
+    def test_only_who_knows_the_secret_may_name_somebody(self, people, stranger):
+        def come(**headers):
+            return stranger().get("/", headers=headers).status_code
+
+        assert come(**{"X-Remote-User": "reader"}) == 303
+        assert come(**{"X-Remote-User": "reader", "X-Ichnode-Proxy-Secret": "guessed"}) == 303
+        assert come(**{"X-Remote-User": "Reader", "X-Ichnode-Proxy-Secret": "between us"}) == 200
+        assert come(**{"X-Remote-User": "nobody", "X-Ichnode-Proxy-Secret": "between us"}) == 403
+
+    def test_the_journal_has_the_address_that_the_proxy_names(self, people, stranger):
+        headers = {
+            "X-Remote-User": "reader",
+            "X-Ichnode-Proxy-Secret": "between us",
+            "X-Forwarded-For": "6.6.6.6, 192.0.2.7",
+        }
+        stranger().get("/", headers=headers)
+        assert rows(people.worklist, audit)[-1]["address"] == "192.0.2.7"
+
+    def test_a_forged_request_does_nothing_here_either(self, people, stranger):
+        headers = {"X-Remote-User": "reader", "X-Ichnode-Proxy-Secret": "between us"}
+        assert stranger().post("/sign-out", headers=headers).status_code == 403
+
+
+class TestTls:
+    @pytest.fixture
+    def authority(self, tmp_path):
+        return Authority(tmp_path / "authority")
+
+    @pytest.fixture
+    def options(self, authority):
+        issued = authority.issue("node")
+        return {"web": {"certificate": str(issued.certificate), "certificate_key": str(issued.key)}}
+
+    def test_pages_travel_encrypted_and_the_cookie_never_otherwise(self, people, served, authority):
+        trusting = ssl.create_default_context(cafile=authority.certificate)
+        with Visit(base_url=served.address, verify=trusting, timeout=20) as visit:
+            assert served.address.startswith("https://")
+            answer = visit.sign_in("reader")
+            assert "secure" in answer.headers["Set-Cookie"].lower()
+            assert visit.get("/").headers["Strict-Transport-Security"]
+
+
+def test_a_certificate_that_cannot_be_used_is_told_in_a_sentence(node, tmp_path):
+    (tmp_path / "bad.pem").write_text("no certificate")
+    web = node.settings.web.model_copy(update={"certificate": str(tmp_path / "bad.pem")})
+    with pytest.raises(ConfigError, match=r"web\.certificate cannot be used"):
+        WebServer(replace(node, settings=node.settings.model_copy(update={"web": web})))
+
+
+def test_a_port_that_is_taken_is_tried_again(node, served, monkeypatch):
+    monkeypatch.setattr(server, "AGAIN_S", 0.05)
+    taken = node.settings.web.model_copy(update={"port": served.port})
+    other = server.WebServer(replace(node, settings=node.settings.model_copy(update={"web": taken})))
+    other.start()
+    assert other.port == 0
+    served.stop()
+    wait_until(lambda: other.port, 10, "the port is there")
+    assert httpx2.get(f"{other.address}sign-in").status_code == 200
+    other.stop()
