@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import settings
 
 from tests import peers
+
+settings.register_profile("no deadline", deadline=None)  # how long an example takes is no matter of a test
+settings.load_profile("no deadline")
 
 
 def missing(what: str) -> NoReturn:

@@ -45,7 +45,7 @@ def states() -> str:
 
 def reasons() -> str:
     """Return the tables of reason and warning codes."""
-    from ichnode.core.reasons import BAD_OBJECTS, REJECTIONS, WARNINGS
+    from ichnode.core.reasons import BAD_OBJECTS, BAD_REPORTS, REJECTIONS, WARNINGS
 
     lines = [
         "# Reason and warning codes",
@@ -57,6 +57,7 @@ def reasons() -> str:
         "Why a series is not analysed": REJECTIONS,
         "Warnings": WARNINGS,
         "Why a single object is refused": BAD_OBJECTS,
+        "Why a report on storage commitment is refused": BAD_REPORTS,
     }
     for title, table in tables.items():
         lines += [f"## {title}", "", "| code | what it says |", "|---|---|"]

@@ -26,7 +26,7 @@ def is_uid(text: str) -> bool:
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-def digest_of(*chunks: bytes) -> str:
+def digest_of(*chunks: bytes | bytearray) -> str:
     """Return the SHA-256 of the concatenated `chunks`, in hexadecimal."""
     state = hashlib.sha256()
     for chunk in chunks:

@@ -86,7 +86,17 @@ BAD_OBJECTS: Mapping[str, str] = {
 }
 """Why a single object is refused (`ichnode.errors.BadObject`)."""
 
-REASONS: Mapping[str, str] = {**REJECTIONS, **WARNINGS, **BAD_OBJECTS}
+BAD_REPORTS: Mapping[str, str] = {
+    "EVENT_TYPE": "The report is of a type that storage commitment does not have.",
+    "REPORT_TOO_LARGE": "The report is longer than any about the objects of this node can be.",
+    "NO_INSTANCES": "The report names no object.",
+    "UID_INVALID": "The report lacks a UID, or has one that is none.",
+    "TRANSACTION_UNKNOWN": "The report is about a transaction that this node never asked for.",
+    "TRANSACTION_OF_ANOTHER": "The report comes from another AE title than was asked.",
+}
+"""Why an archive's report on storage commitment is refused."""
+
+REASONS: Mapping[str, str] = {**REJECTIONS, **WARNINGS, **BAD_OBJECTS, **BAD_REPORTS}
 
 
 def because(code: str, detail: str = "") -> Warned:

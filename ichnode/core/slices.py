@@ -5,7 +5,7 @@ A slice is one single-frame CT instance, or one frame of an Enhanced CT or Legac
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 Vector = tuple[float, float, float]
@@ -67,7 +67,9 @@ class Slice:
 
     def as_json(self) -> dict[str, Any]:
         """Return the facts that are present as a JSON-ready dict; `from_json` reads it back."""
-        return {k: v for k, v in asdict(self).items() if v is not None and v != ()}
+        # Not `asdict`: it copies every value deeply, which took a tenth of the time that a slice costs.
+        facts = ((name, getattr(self, name)) for name in _NAMES)
+        return {name: value for name, value in facts if value is not None and value != ()}
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> Slice:
@@ -76,7 +78,7 @@ class Slice:
         return cls(**known)
 
 
-_NAMES = frozenset(f.name for f in fields(Slice))
+_NAMES = tuple(f.name for f in fields(Slice))
 
 
 @dataclass(frozen=True, slots=True)

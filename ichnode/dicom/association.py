@@ -97,7 +97,7 @@ class Association:
         budget: MemoryBudget,
         network_timeout_s: float,
         dimse_timeout_s: float,
-        store: Callable[[Command, str, bytes], Answer],
+        store: Callable[[Command, str, bytearray], Answer],
         refuse: Callable[[Command, Refused], Answer],
         report: Callable[[int | None, str, bytes], Answer],
     ) -> None:
@@ -242,8 +242,7 @@ class Association:
             if refused is not None:
                 answer = self._refuse(request, refused)
             else:
-                encoded = bytes(self._data_set)
-                self._data_set = bytearray()
+                encoded, self._data_set = self._data_set, bytearray()
                 answer = self._store(request, context.transfer_syntax, encoded)
         elif request.field == C_ECHO_RQ:
             answer = Answer(Status.SUCCESS)

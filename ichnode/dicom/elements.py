@@ -41,13 +41,14 @@ class ElementReader:
 
     Parameters
     ----------
-    buffer : bytes
+    buffer : bytes or bytearray
+        Not changed meanwhile.
     implicit : bool
         Implicit VR (PS3.5 7.1.3).
     big_endian : bool
     """
 
-    def __init__(self, buffer: bytes, *, implicit: bool, big_endian: bool) -> None:
+    def __init__(self, buffer: bytes | bytearray, *, implicit: bool, big_endian: bool) -> None:
         self.buffer = buffer
         self.implicit = implicit
         self.big_endian = big_endian
@@ -110,7 +111,7 @@ class ElementReader:
             if position > end:
                 raise _truncated()
             if nested is None:
-                found[tag] = buffer[value:position]
+                found[tag] = bytes(buffer[value:position])
             elif nested is not _UNWANTED:
                 with suppress(BadObject):  # its length says where it ends: a malformed one costs no more than itself
                     found[tag] = self._sequence(vr, value, position, nested, depth, delimited=False)[0]
@@ -148,16 +149,16 @@ class ElementReader:
         return items, position
 
 
-def sniff_implicit(buffer: bytes, declared: bool) -> bool:
+def sniff_implicit(buffer: bytes | bytearray, declared: bool) -> bool:
     """Tell whether a data set is implicit VR, from its first element, else as declared.
 
     Some senders encode in the other VR than the one they negotiated. A length of two capital letters, which an
     explicit VR would be if it were read as implicit, exceeds 16,000: no first element of a data set is that long.
     """
-    return declared if len(buffer) < 8 else buffer[4:6] not in _ALL_VRS
+    return declared if len(buffer) < 8 else bytes(buffer[4:6]) not in _ALL_VRS
 
 
-def check_pixels_complete(buffer: bytes, pixels: PixelElement) -> None:
+def check_pixels_complete(buffer: bytes | bytearray, pixels: PixelElement) -> None:
     """Raise ``TRUNCATED`` when the pixel element is longer than what is there.
 
     Of encapsulated pixel data every fragment is followed (PS3.5 A.4). A missing sequence delimiter at the very end is

@@ -61,14 +61,14 @@ class InstanceHeader:
     slices: tuple[Slice, ...]
 
 
-def parse_dataset(encoded: bytes, transfer_syntax_uid: str) -> InstanceHeader:
+def parse_dataset(encoded: bytes | bytearray, transfer_syntax_uid: str) -> InstanceHeader:
     """Read the header of a data set as it comes in a C-STORE request: no preamble, no file meta information.
 
     The elements are read up to the pixels; the pixels themselves are only checked for being all there.
 
     Parameters
     ----------
-    encoded : bytes
+    encoded : bytes or bytearray
     transfer_syntax_uid : str
         The one negotiated. One that is not known is taken for explicit VR little endian, as every encapsulated one is
         (PS3.5 A.4).
@@ -202,7 +202,7 @@ def _has_pixels(pixels: PixelElement | None) -> bool:
     return pixels is not None and pixels.length > 0
 
 
-def _inflated(encoded: bytes) -> tuple[bytes, bool]:
+def _inflated(encoded: bytes | bytearray) -> tuple[bytes, bool]:
     """Inflate a deflated data set (PS3.5 A.5), at most 64 MiB of it: the header lies in front."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:

@@ -48,7 +48,7 @@ class Received:
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
-    encoded: bytes
+    encoded: bytes | bytearray
 
 
 class StoreScp:

@@ -17,7 +17,7 @@ _number = itertools.count()
 _TEMPORARY = re.compile(r"\.(?P<pid>[0-9]+)-(?P<process>[0-9a-f]{8})-[0-9]+\.tmp")
 
 
-def write_durable(path: Path, *chunks: bytes, sync_name: bool = True) -> None:
+def write_durable(path: Path, *chunks: bytes | bytearray, sync_name: bool = True) -> None:
     """Write `chunks` to `path`, atomically and durably.
 
     A temporary file of a name used by nobody else is written in the same directory, fsynced, renamed over `path`, and
@@ -86,7 +86,7 @@ def is_leftover(path: Path) -> bool:
     return False
 
 
-def _write_all(descriptor: int, chunk: bytes) -> None:
+def _write_all(descriptor: int, chunk: bytes | bytearray) -> None:
     view = memoryview(chunk)
     while view:
         view = view[os.write(descriptor, view) :]

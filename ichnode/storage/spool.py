@@ -48,7 +48,7 @@ class Spool:
         sync_directory(self.root)
         sync_directory(self.root.parent)
 
-    def put_slice(self, meta: bytes, encoded: bytes, digest: str) -> str:
+    def put_slice(self, meta: bytes, encoded: bytes | bytearray, digest: str) -> str:
         """Store the content of one received instance durably; its name is durable only after `settle`.
 
         The two are apart so that many slices can share the price of the second: see `ichnode.core.group`.

@@ -1,8 +1,9 @@
 """Statements of the receiving path, which run for every slice: compiled once per dialect, then handed to the driver.
 
 SQLAlchemy's own execution costs about a quarter of a millisecond of interpreter time a statement, as much as all else
-that is done for a slice; `Connection.exec_driver_sql`, its documented way around, a fifth of that. Types are converted
-by the columns' own processors, so what is written is the same.
+that is done for a slice; a cursor of the driver, its documented way around ("Working with the DBAPI cursor directly"),
+a tenth of that. Types are converted by the processors of the columns, and errors are those of SQLAlchemy, so that
+callers see no difference.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -56,15 +58,13 @@ class Hot:
 
     def run(self, tx: Connection, **values: Any) -> None:
         """Execute; for what returns no rows."""
-        compiled = self._for(tx)
-        tx.exec_driver_sql(compiled.sql, compiled.parameters(values))
+        self._execute(tx, values, fetch=False)
 
     def rows(self, tx: Connection, **values: Any) -> list[list[Any]]:
         """Execute and return all rows, their values converted as the columns' types say."""
-        compiled = self._for(tx)
-        found = [list(row) for row in tx.exec_driver_sql(compiled.sql, compiled.parameters(values))]
+        found = [list(row) for row in self._execute(tx, values, fetch=True)]
         for row in found:
-            for index, processor in compiled.results:
+            for index, processor in self._for(tx).results:
                 row[index] = processor(row[index])
         return found
 
@@ -72,6 +72,18 @@ class Hot:
         """As `rows`, each a dict by column name."""
         names = self._for(tx).names
         return [dict(zip(names, row, strict=True)) for row in self.rows(tx, **values)]
+
+    def _execute(self, tx: Connection, values: dict[str, Any], *, fetch: bool) -> list[Any]:
+        compiled = self._for(tx)
+        parameters = compiled.parameters(values)
+        cursor = tx.connection.cursor()
+        try:
+            cursor.execute(compiled.sql, parameters)
+            return list(cursor.fetchall()) if fetch else []
+        except tx.dialect.loaded_dbapi.Error as error:
+            raise DBAPIError.instance(compiled.sql, None, error, tx.dialect.loaded_dbapi.Error) from error
+        finally:
+            cursor.close()
 
     def _for(self, tx: Connection) -> _Compiled:
         known = self._compiled.get(tx.dialect.name)

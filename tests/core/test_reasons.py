@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 import ichnode
-from ichnode.core.reasons import BAD_OBJECTS, NO_ANSWER_EXPECTED, REASONS, REJECTIONS, WARNINGS, because, reason_of
+from ichnode.core.reasons import (
+    BAD_OBJECTS,
+    BAD_REPORTS,
+    NO_ANSWER_EXPECTED,
+    REASONS,
+    REJECTIONS,
+    WARNINGS,
+    because,
+    reason_of,
+)
 
 PACKAGE = Path(ichnode.__file__).parent
 
@@ -42,7 +51,7 @@ def test_every_code_in_the_table_is_used():
 
 
 def test_the_tables_do_not_overlap():
-    assert len(REASONS) == len(REJECTIONS) + len(WARNINGS) + len(BAD_OBJECTS)
+    assert len(REASONS) == len(REJECTIONS) + len(WARNINGS) + len(BAD_OBJECTS) + len(BAD_REPORTS)
 
 
 def test_nobody_waits_for_some_of_the_series_that_are_not_analysed():
