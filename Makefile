@@ -46,7 +46,8 @@ pictures: $(VENV)/.test  ## take the documentation's pictures of OHIF anew; need
 	$(BIN)/python -m tests.browser.pictures
 
 train: $(VENV)/.test  ## train the shipped model anew and cross-validate it (half an hour on two cores)
-	OMP_WAIT_POLICY=passive $(BIN)/python -m ichnode_training first $(CT_ICH) --into ichnode/inference/bundles/default --scores build/scores.npz
+	$(BIN)/python -m ichnode_training import ct-ich $(CT_ICH) --into build/ct-ich
+	OMP_WAIT_POLICY=passive $(BIN)/python -m ichnode_training first build/ct-ich --into ichnode/inference/bundles/default --scores build/scores.npz
 	$(BIN)/python -m ichnode_training card ichnode/inference/bundles/default --into docs/model-card.md
 
 interop-deps:  ## Debian packages of the peers and validators that tests and benchmarks use

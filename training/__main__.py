@@ -1,6 +1,7 @@
 """The lab's commands.
 
-``python -m ichnode_training first DATA --into BUNDLE`` trains the first bundle on CT-ICH and cross-validates it by
+``python -m ichnode_training import ct-ich FOLDER --into DATA`` makes a data set of planes (`ichnode_training.planes`);
+``python -m ichnode_training first DATA --into BUNDLE`` trains the first bundle on it and cross-validates it by
 patient in the same run; ``python -m ichnode_training card BUNDLE --into FILE`` writes its card for people;
 ``python -m ichnode_training pointing`` measures whether heat maps point at the lesion. On a machine that others use,
 too, set ``OMP_WAIT_POLICY=passive``: threads that spin while they wait cost a factor of seven.
@@ -18,14 +19,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ichnode.errors import IchnodeError
 from ichnode.inference.bundle import default_bundle_path, load_bundle
 from ichnode.inference.card import as_markdown
 from ichnode.inference.engine import Engine
 from ichnode.inference.memory import keep_memory
 
 from .crossval import cross_validate
-from .ct_ich import patients, read_scan
 from .heads import head_from
+from .import_command import add_import
+from .planes import open_planes
 from .pointing import on_held_out, on_phantoms, on_scans, table
 from .publish import card_for, publish
 from .recipe import Recipe
@@ -40,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ichnode_training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("first", help="train and cross-validate, write the bundle")
-    command.add_argument("data", type=Path, help="folder of CT-ICH: labels.csv, brain/, bone/, masks/")
+    command.add_argument("data", type=Path, help="CT-ICH, imported")
     command.add_argument("--into", type=Path, required=True, help="folder of the bundle")
     command.add_argument("--scores", type=Path, help="also keep the out-of-fold scores in this .npz file")
     command.add_argument("--steps", type=int, default=Recipe().steps, help="optimiser steps")
@@ -52,11 +55,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument("--bundle", type=Path, default=default_bundle_path(), help="the bundle; default: the shipped")
     command.add_argument("--phantoms", type=int, default=100, help="phantoms with one lesion each")
     command.add_argument("--first-seed", type=int, default=20_000, help="seed of the first phantom")
-    command.add_argument("--ct-ich", type=Path, help="also on this folder of CT-ICH, which the shipped bundle has seen")
+    command.add_argument(
+        "--ct-ich", type=Path, help="also on CT-ICH, imported to this folder; the shipped bundle has seen it"
+    )
     command.add_argument("--held-out", type=int, nargs="*", default=[], choices=range(FOLDS), metavar="FOLD",
                          help="instead train networks without these folds of CT-ICH, and play on them")  # fmt: skip
     command.add_argument("--threads", type=int, default=2, help="CPU threads")
+    add_import(commands)
     given = parser.parse_args(argv)
+    try:
+        return _run(parser, given)
+    except IchnodeError as error:
+        sys.stderr.write(f"{error.sentence}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. The same command goes on from here.\n")
+        return 1
+
+
+def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    if given.command == "import":
+        return int(given.run(given))
     if given.command == "card":
         given.into.write_text(as_markdown(load_bundle(given.bundle).card), encoding="utf-8")
         return 0
@@ -67,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error("--held-out needs --ct-ich, the folder of the data set")
         return _pointing(given)
     recipe = replace(Recipe(), steps=given.steps)
-    heads = [head_from(read_scan(given.data, patient), recipe.preprocessing) for patient in patients(given.data)]
+    heads = [head_from(scan, recipe.preprocessing) for scan in open_planes(given.data)]
     scores, network = cross_validate(heads, recipe, FOLDS, SEED, _teller(recipe.steps))
     if given.scores:
         np.savez(given.scores, **scores)  # type: ignore[arg-type]
@@ -89,9 +108,9 @@ def _pointing(given: argparse.Namespace) -> int:
     if given.held_out:
         recipe = Recipe()
         tell = _teller(recipe.steps)
-        played += on_held_out(engine.bundle, given.ct_ich, recipe, FOLDS, given.held_out, SEED, tell)
+        played += on_held_out(engine.bundle, open_planes(given.ct_ich), recipe, FOLDS, given.held_out, SEED, tell)
     elif given.ct_ich:
-        played += on_scans(engine, (read_scan(given.ct_ich, patient) for patient in patients(given.ct_ich)), told)
+        played += on_scans(engine, open_planes(given.ct_ich), told)
     _say(table(played))
     return 0
 

@@ -1,4 +1,4 @@
-"""Reader of the CT-ICH data set: JPEG pairs to Hounsfield volumes, slice labels, lesion masks.
+"""Importer of the CT-ICH data set: JPEG pairs to Hounsfield volumes, slice labels, lesion masks.
 
 CT-ICH v1.0.0, Hssayeni et al., "Intracranial Hemorrhage Segmentation Using A Deep Convolutional Model", Data 2020,
 5(1):14, CC BY 4.0. Folder: ``labels.csv``, ``brain/PPP_SS.jpg``, ``bone/PPP_SS.jpg``, ``masks/PPP_SS.jpg``.
@@ -12,7 +12,7 @@ Slices are 5 mm apart, from inferior to superior. The pixel spacing was not publ
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,65 +20,75 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ichnode.core.findings import CLASSES
+from ichnode.errors import BadObject
+
+from .importing import Material, Source
+from .planes import DataSetError, Scan
 
 SPACING_MM = (0.45, 0.45)
 SLICE_STEP_MM = 5.0
+KERNEL, SCANNER = "H31s", ("Siemens", "SOMATOM Definition AS")
 CITATION = (
     "Hssayeni M. D. et al., Intracranial Hemorrhage Segmentation Using A Deep Convolutional Model, Data 2020, 5(1):14"
 )
+ABOUT = {"name": "CT-ICH v1.0.0", "licence": "CC BY 4.0", "citation": CITATION}
 _MATRIX = 512
 _SCALE = 1 / 0.7951
 _SHIFT_ROWS, _SHIFT_COLUMNS = 2.6, 3.58
 _AIR_HU = -1000
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """One patient's head CT.
+def sources(folder: Path) -> list[Source]:
+    """Return every patient of the data set in `folder` as a series to import.
 
-    Attributes
-    ----------
-    patient : str
-    hu : int16 array of shape (slices, 512, 512)
-    labels : float32 array of shape (slices, 6), columns as `CLASSES`
-    lesion : bool array of shape (slices, 512, 512)
-        Expert outlines of the haemorrhage; slices that are positive without an outline are false throughout.
-    positions_mm : float64 array of shape (slices,)
+    Raises
+    ------
+    DataSetError
+        ``labels.csv`` is missing or has other columns.
     """
-
-    patient: str
-    hu: NDArray[np.int16]
-    labels: NDArray[np.float32]
-    lesion: NDArray[np.bool_]
-    positions_mm: NDArray[np.float64]
+    of: dict[str, list[dict[str, str]]] = {}
+    for row in _rows(folder):
+        of.setdefault(row["patient"], []).append(row)
+    return [_source(folder, patient, of[patient]) for patient in sorted(of, key=int)]
 
 
-def read_scan(folder: Path, patient: str) -> Scan:
-    """Read one patient of the data set in `folder`."""
-    rows = sorted((row for row in _rows(folder) if row["patient"] == patient), key=lambda row: int(row["slice"]))
+def _source(folder: Path, patient: str, rows: list[dict[str, str]]) -> Source:
+    rows.sort(key=lambda row: int(row["slice"]))
     names = [f"{int(patient):03d}_{int(row['slice']):02d}.jpg" for row in rows]
-    hu = np.stack([_slice_hu(folder / "brain" / name, folder / "bone" / name) for name in names])
-    lesion = np.stack([_lesion(folder / "masks" / name) for name in names])
     labels = np.array([[float(row[name]) for name in CLASSES] for row in rows], np.float32)
-    positions = np.arange(len(rows), dtype=np.float64) * SLICE_STEP_MM
-    return Scan(patient, hu, labels, lesion, positions)
 
+    def read() -> Material:
+        hu = np.stack([_slice_hu(folder / "brain" / name, folder / "bone" / name) for name in names])
+        lesion = np.stack([_lesion(folder / "masks" / name) for name in names])
+        positions = np.arange(len(rows), dtype=np.float64) * SLICE_STEP_MM
+        scan = Scan(
+            patient, patient, patient, tuple(names), SPACING_MM, positions, labels, labels.max(axis=0), SLICE_STEP_MM,
+            KERNEL, *SCANNER,
+        )  # fmt: skip
+        return Material(scan, hu, lesion if lesion.any() else None)
 
-def patients(folder: Path) -> list[str]:
-    """Return the patients of the data set, ascending."""
-    return sorted({row["patient"] for row in _rows(folder)}, key=int)
+    def label(scan: Scan) -> Scan:
+        return replace(scan, labels=labels, scan_labels=labels.max(axis=0))
+
+    return Source(f"patient {patient}", patient, patient, read, label)
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
+    try:
+        with (folder / "labels.csv").open(newline="", encoding="utf-8") as lines:
+            rows = list(csv.DictReader(lines))
+    except OSError as error:
+        raise DataSetError(f"{folder} is not CT-ICH: there is no labels.csv in it.") from error
+    if not rows or not {"patient", "slice", *CLASSES} <= rows[0].keys():
+        raise DataSetError(f"{folder / 'labels.csv'} has to have the columns patient, slice, {', '.join(CLASSES)}.")
+    return rows
 
 
 def _slice_hu(brain: Path, bone: Path) -> NDArray[np.int16]:
-    fine = np.asarray(Image.open(brain).convert("L"), np.float32)
+    fine = _picture(brain)
     hu = fine / 255 * np.float32(120) - np.float32(20.47)
     if bone.exists():
-        coarse = np.asarray(Image.open(bone).convert("L"), np.float32) / 255 * 3200 - 900
+        coarse = _picture(bone) / 255 * 3200 - 900
         hu = np.where(fine <= 3, np.minimum(coarse, -20), np.where(fine >= 252, np.maximum(coarse, 100), hu))
     return np.clip(np.rint(_on_matrix(hu, _AIR_HU)), -1024, 3071).astype(np.int16)
 
@@ -86,7 +96,14 @@ def _slice_hu(brain: Path, bone: Path) -> NDArray[np.int16]:
 def _lesion(path: Path) -> NDArray[np.bool_]:
     if not path.exists():
         return np.zeros((_MATRIX, _MATRIX), np.bool_)
-    return _on_matrix(np.asarray(Image.open(path).convert("L"), np.float32), 0) > 127
+    return _on_matrix(_picture(path), 0) > 127
+
+
+def _picture(path: Path) -> NDArray[np.float32]:
+    try:
+        return np.asarray(Image.open(path).convert("L"), np.float32)
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow calls some broken files a syntax error
+        raise BadObject(f"{path.name} is missing or no picture.", "PIXELS_UNREADABLE") from error
 
 
 def _on_matrix(picture: NDArray[np.floating], outside: float) -> NDArray[np.float32]:

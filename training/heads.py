@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,7 @@ from scipy import ndimage
 from ichnode.inference.bundle import Preprocessing
 from ichnode.inference.preprocess import centre_of_head, in_plane, prepare
 
-from .ct_ich import SLICE_STEP_MM, SPACING_MM
-
-if TYPE_CHECKING:
-    from .ct_ich import Scan
+from .planes import Scan
 
 _BONE_HU = 150
 
@@ -54,14 +50,18 @@ class Head:
 
 def head_from(scan: Scan, how: Preprocessing) -> Head:
     """Bring a scan onto the network's grid."""
-    hu = prepare(scan.hu, scan.positions_mm.tolist(), SPACING_MM, how).hu.numpy()
-    centre = centre_of_head(scan.hu.astype(np.float32))
-    outline = in_plane(scan.lesion.astype(np.float32), SPACING_MM, how, centre, outside=0).numpy()
-    pixel_mm = (how.field_of_view_mm or SPACING_MM[0] * how.matrix) / how.matrix
+    planes, outlined = scan.hu(), scan.lesion()
+    hu = prepare(planes, scan.positions_mm.tolist(), scan.spacing_mm, how).hu.numpy()
+    if outlined is None:
+        lesion = np.zeros(hu.shape, np.bool_)
+    else:
+        centre = centre_of_head(planes.astype(np.float32))
+        lesion = in_plane(outlined.astype(np.float32), scan.spacing_mm, how, centre, outside=0).numpy() > 0.5
+    pixel_mm = (how.field_of_view_mm or scan.spacing_mm[0] * how.matrix) / how.matrix
     inside = _inside(hu)
     flat = [ndimage.distance_transform_edt(plane) for plane in inside]
     depth = np.asarray(flat, np.float32) * np.float32(pixel_mm)
-    return Head(scan.patient, hu, scan.labels, outline > 0.5, inside, depth, pixel_mm)
+    return Head(scan.patient, hu, scan.labels, lesion, inside, depth, pixel_mm)
 
 
 def _inside(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -80,6 +80,3 @@ def _inside(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     return np.asarray(parts == sizes.argmax())
-
-
-__all__ = ["SLICE_STEP_MM", "Head", "head_from"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,11 +23,11 @@ from ichnode.inference.bundle import Bundle
 from ichnode.inference.engine import Engine, Reading
 
 from .crossval import folds
-from .ct_ich import SPACING_MM, Scan, patients, read_scan
 from .heads import head_from
 from .lesions import SUBTYPES
 from .loop import train
 from .phantom import make_head
+from .planes import Scan
 from .recipe import Recipe
 
 MARGIN_MM = 8.0
@@ -120,17 +119,19 @@ def on_scans(engine: Engine, scans: Iterable[Scan], told: Callable[[int], None] 
     """Play on every outlined slice of scans in the form of CT-ICH."""
     played: list[Pointed] = []
     for done, scan in enumerate(scans, 1):
-        area_mm2 = scan.lesion.sum((1, 2)) * SPACING_MM[0] * SPACING_MM[1]
-        outlined = [(int(index), RULES[2 if area_mm2[index] >= 100 else 3]) for index in np.flatnonzero(area_mm2)]
-        if outlined:
-            reading = engine.read(scan.hu, scan.positions_mm.tolist(), SPACING_MM)
-            played += point(engine, reading, scan.hu, scan.lesion, SPACING_MM, outlined, "CT-ICH")
+        lesion = scan.lesion()
+        if lesion is not None:
+            area_mm2 = lesion.sum((1, 2)) * scan.spacing_mm[0] * scan.spacing_mm[1]
+            outlined = [(int(index), RULES[2 if area_mm2[index] >= 100 else 3]) for index in np.flatnonzero(area_mm2)]
+            hu = scan.hu()
+            reading = engine.read(hu, scan.positions_mm.tolist(), scan.spacing_mm)
+            played += point(engine, reading, hu, lesion, scan.spacing_mm, outlined, "CT-ICH")
         told(done)
     return played
 
 
 def on_held_out(
-    bundle: Bundle, folder: Path, recipe: Recipe, count: int, parts: Sequence[int], seed: int,
+    bundle: Bundle, scans: Sequence[Scan], recipe: Recipe, count: int, parts: Sequence[int], seed: int,
     tell: Callable[[int, float], None],
 ) -> list[Pointed]:  # fmt: skip
     """Train a network without each of some folds of CT-ICH, and play on the patients that it has not seen.
@@ -139,7 +140,7 @@ def on_held_out(
     ----------
     bundle : Bundle
         Its thresholds say which slices get a map.
-    folder : Path
+    scans : sequence of Scan
         CT-ICH.
     recipe, count, seed
         As `cross_validate` takes them; with its values these are the folds and networks of the bundle's card.
@@ -148,13 +149,13 @@ def on_held_out(
     tell : callable
         Called after each step of the training with (step, loss).
     """
-    heads = [head_from(read_scan(folder, patient), recipe.preprocessing) for patient in patients(folder)]
+    heads = [head_from(scan, recipe.preprocessing) for scan in scans]
     unseen = [folds(heads, count, seed)[part] for part in parts]
     played: list[Pointed] = []
     for network, names in zip(train(heads, recipe, unseen, seed, tell), unseen, strict=True):
         judge = replace(bundle, architecture=recipe.architecture, preprocessing=recipe.preprocessing)
         engine = Engine(judge, network.requires_grad_(False), torch.device("cpu"))
-        played += on_scans(engine, (read_scan(folder, patient) for patient in sorted(names, key=int)))
+        played += on_scans(engine, (scan for scan in scans if scan.patient in names))
     return played
 
 

@@ -80,6 +80,10 @@ def parse_dataset(encoded: bytes | bytearray, transfer_syntax_uid: str) -> Insta
         not digits and dots of at most 64 characters (PS3.5 9.1). Leading zeros in a component are tolerated, since
         scanners in the field write them and they identify as well as any.
     """
+    return _parsed(encoded, transfer_syntax_uid, None)
+
+
+def _parsed(encoded: bytes, transfer_syntax_uid: str, pseudonyms: _Pseudonyms | None) -> InstanceHeader:
     if transfer_syntax_uid == DEFLATED_LITTLE_ENDIAN:
         encoded, complete = _inflated(encoded)
     else:
@@ -89,10 +93,10 @@ def parse_dataset(encoded: bytes | bytearray, transfer_syntax_uid: str) -> Insta
         implicit=sniff_implicit(encoded, transfer_syntax_uid == IMPLICIT_LITTLE_ENDIAN),
         big_endian=transfer_syntax_uid == EXPLICIT_BIG_ENDIAN,
     )
-    return _header(reader, transfer_syntax_uid, complete)
+    return _header(reader, transfer_syntax_uid, complete, pseudonyms)
 
 
-def parse_file(path: Path) -> InstanceHeader:
+def parse_file(path: Path, pseudonyms: bool = False) -> InstanceHeader:
     """Read the header of a Part 10 file, or of a bare data set in a file.
 
     Parameters
@@ -100,6 +104,9 @@ def parse_file(path: Path) -> InstanceHeader:
     path : Path
         Without preamble and file meta information (PS3.10 7.1) the transfer syntax is concluded from the first
         element: implicit or explicit little endian, or explicit big endian.
+    pseudonyms : bool
+        Take any text for a UID, and a missing SOP Class UID from the file meta information: public data sets write
+        pseudonyms for UIDs (RSNA 2019: ``ID_…``). Never for what comes over the network.
 
     Raises
     ------
@@ -109,22 +116,29 @@ def parse_file(path: Path) -> InstanceHeader:
         If the file cannot be read.
     """
     content = path.read_bytes()
-    start, transfer_syntax_uid = _file_meta(content)
+    start, transfer_syntax_uid, sop_class_uid = _file_meta(content)
     if not transfer_syntax_uid:
         transfer_syntax_uid = _guessed_transfer_syntax(content[start : start + 8])
-    return parse_dataset(content[start:] if start else content, transfer_syntax_uid)
+    encoded = content[start:] if start else content
+    return _parsed(encoded, transfer_syntax_uid, _Pseudonyms(sop_class_uid) if pseudonyms else None)
 
 
-def _file_meta(content: bytes) -> tuple[int, str]:
-    """Return where the data set begins and its transfer syntax, empty where there is no file meta information."""
+@dataclass(frozen=True, slots=True)
+class _Pseudonyms:
+    sop_class_uid: str
+
+
+def _file_meta(content: bytes) -> tuple[int, str, str]:
+    """Return where the data set begins, its transfer syntax and SOP Class; empty without file meta information."""
     start = 132 if content[128:132] == b"DICM" else 0
     if content[start : start + 2] != b"\x02\x00":
-        return start, ""
+        return start, "", ""
     reader = ElementReader(content, implicit=False, big_endian=False)
     meta, start, _ = reader.read(start, len(content), _META_WANTED, before=_AFTER_META)
-    if code_string(_plain(meta, tags.MEDIA_STORAGE_SOP_CLASS_UID)) == MEDIA_STORAGE_DIRECTORY:
+    sop_class_uid = code_string(_plain(meta, tags.MEDIA_STORAGE_SOP_CLASS_UID)) or ""
+    if sop_class_uid == MEDIA_STORAGE_DIRECTORY:
         raise BadObject("The file is a DICOM directory, not an image.", "DICOMDIR")
-    return start, code_string(_plain(meta, tags.TRANSFER_SYNTAX_UID)) or ""
+    return start, code_string(_plain(meta, tags.TRANSFER_SYNTAX_UID)) or "", sop_class_uid
 
 
 def _guessed_transfer_syntax(first: bytes) -> str:
@@ -133,7 +147,9 @@ def _guessed_transfer_syntax(first: bytes) -> str:
     return IMPLICIT_LITTLE_ENDIAN if sniff_implicit(first, True) else EXPLICIT_LITTLE_ENDIAN
 
 
-def _header(reader: ElementReader, transfer_syntax_uid: str, complete: bool) -> InstanceHeader:
+def _header(
+    reader: ElementReader, transfer_syntax_uid: str, complete: bool, pseudonyms: _Pseudonyms | None
+) -> InstanceHeader:
     buffer = reader.buffer
     first_group = int.from_bytes(buffer[:2], "big" if reader.big_endian else "little")
     # SOP Class UID (0008,0016) is in every data set of an object, so none begins after group 0008.
@@ -143,9 +159,13 @@ def _header(reader: ElementReader, transfer_syntax_uid: str, complete: bool) -> 
     if pixels is not None and complete:
         check_pixels_complete(buffer, pixels)
     text = TextDecoder(_plain(found, tags.SPECIFIC_CHARACTER_SET))
-    sop_class_uid = _uid(found, tags.SOP_CLASS_UID, "SOP Class UID")
-    sop_instance_uid = _uid(found, tags.SOP_INSTANCE_UID, "SOP Instance UID")
-    study = _study(found, text)
+    strict = pseudonyms is None
+    if pseudonyms is not None and not _plain(found, tags.SOP_CLASS_UID):
+        sop_class_uid = pseudonyms.sop_class_uid
+    else:
+        sop_class_uid = _uid(found, tags.SOP_CLASS_UID, "SOP Class UID")
+    sop_instance_uid = _uid(found, tags.SOP_INSTANCE_UID, "SOP Instance UID", strict)
+    study = _study(found, text, strict)
     frames = frames_of(found, sop_class_uid, big_endian=reader.big_endian)
     return InstanceHeader(
         sop_class_uid,
@@ -168,10 +188,10 @@ def _header(reader: ElementReader, transfer_syntax_uid: str, complete: bool) -> 
     )
 
 
-def _study(found: Elements, text: TextDecoder) -> StudyFacts:
+def _study(found: Elements, text: TextDecoder, strict: bool) -> StudyFacts:
     return StudyFacts(
-        study_instance_uid=_uid(found, tags.STUDY_INSTANCE_UID, "Study Instance UID"),
-        series_instance_uid=_uid(found, tags.SERIES_INSTANCE_UID, "Series Instance UID"),
+        study_instance_uid=_uid(found, tags.STUDY_INSTANCE_UID, "Study Instance UID", strict),
+        series_instance_uid=_uid(found, tags.SERIES_INSTANCE_UID, "Series Instance UID", strict),
         patient_id=text.text(_plain(found, tags.PATIENT_ID)),
         patient_name=text.person_name(_plain(found, tags.PATIENT_NAME)),
         patient_birth_date=text.text(_plain(found, tags.PATIENT_BIRTH_DATE)),
@@ -185,10 +205,10 @@ def _study(found: Elements, text: TextDecoder) -> StudyFacts:
     )
 
 
-def _uid(found: Elements, tag: int, name: str) -> str:
+def _uid(found: Elements, tag: int, name: str, strict: bool = True) -> str:
     raw = _plain(found, tag)
     uid = raw.decode("ascii", "replace").strip(" \0") if raw else ""
-    if len(uid) > 64 or _UID.fullmatch(uid) is None:
+    if len(uid) > 64 or not uid or (strict and _UID.fullmatch(uid) is None):
         raise BadObject(f"The {name} is {'not valid' if uid else 'missing'}.", "BAD_UID")
     return uid
 

@@ -53,7 +53,49 @@ _DECODER_FAILURES = (
 """What pydicom and its plugins raise on pixel data that is not what its header says."""
 
 
-def read_hounsfield(path: Path, frames: Sequence[int] = (1,)) -> tuple[NDArray[np.int16], tuple[Warned, ...]]:
+def read_volume(
+    slices: Sequence[Slice], files: Sequence[Path], pseudonyms: bool = False
+) -> tuple[NDArray[np.int16], tuple[Warned, ...]]:
+    """Decode the slices of a series, in the order given.
+
+    Parameters
+    ----------
+    slices : sequence of Slice
+        All of the matrix of the first.
+    files : sequence of Path
+        The file of each slice; frames of one file may stand anywhere.
+    pseudonyms : bool
+        As `ichnode.dicom.header.parse_file`.
+
+    Returns
+    -------
+    volume_hu : array of shape (slices, rows, columns), int16
+    warnings : tuple of Warned
+        Each once.
+
+    Raises
+    ------
+    BadObject
+        As `read_hounsfield`.
+    """
+    first = slices[0]
+    volume = np.empty((len(slices), first.rows or 0, first.columns or 0), np.int16)
+    found: dict[Warned, None] = {}
+    frames_of: dict[Path, list[int]] = {}
+    for index, file in enumerate(files):
+        frames_of.setdefault(file, []).append(index)
+    for file, indices in frames_of.items():
+        planes, said = read_hounsfield(file, [slices[i].frame for i in indices], pseudonyms)
+        if planes.shape[1:] != volume.shape[1:]:
+            raise BadObject("A slice has another matrix than its header says.", "PIXELS_UNREADABLE")
+        volume[indices] = planes
+        found.update(dict.fromkeys(said))
+    return volume, tuple(found)
+
+
+def read_hounsfield(
+    path: Path, frames: Sequence[int] = (1,), pseudonyms: bool = False
+) -> tuple[NDArray[np.int16], tuple[Warned, ...]]:
     """Decode frames of one file to Hounsfield units.
 
     Every transfer syntax that pydicom's plugins decode is read; see `ichnode.core.hounsfield` for what happens to the
@@ -61,7 +103,7 @@ def read_hounsfield(path: Path, frames: Sequence[int] = (1,)) -> tuple[NDArray[n
 
     Parameters
     ----------
-    path : Path
+    path, pseudonyms
         As `ichnode.dicom.header.parse_file`.
     frames : sequence of int
         1-based frame numbers; (1,) for a single-frame instance.
@@ -79,7 +121,7 @@ def read_hounsfield(path: Path, frames: Sequence[int] = (1,)) -> tuple[NDArray[n
         ``PIXELS_UNREADABLE`` if they cannot be decoded or are not one grey value a pixel; ``NOT_HOUNSFIELD``; and as
         `parse_file`.
     """
-    header = parse_file(path)
+    header = parse_file(path, pseudonyms)
     by_number = {one.frame: one for one in header.slices}
     asked = [by_number.get(number) for number in frames]
     wanted = [one for one in asked if one is not None]

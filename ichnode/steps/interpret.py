@@ -15,7 +15,7 @@ from ichnode.core.findings import CLASSES, Finding, Outcome, Verdict, Warned, fi
 from ichnode.core.images import SeriesImages
 from ichnode.core.reasons import because
 from ichnode.core.slices import Slice
-from ichnode.dicom.pixels import read_hounsfield
+from ichnode.dicom.pixels import read_volume
 from ichnode.errors import BadObject
 from ichnode.inference.engine import Engine, Reading
 from ichnode.steps.assemble import Look
@@ -65,7 +65,7 @@ def interpret(
     """
     begun = time.perf_counter()
     slices = [look.slices[i] for i in look.geometry.order]
-    volume, pixel_warnings = _volume(slices, [files[i] for i in look.geometry.order])
+    volume, pixel_warnings = read_volume(slices, [files[i] for i in look.geometry.order])
     images = _images(slices, volume)
     loaded = time.perf_counter()
     warnings = _once([*look.geometry.warnings, *look.eligibility.warnings, *pixel_warnings])
@@ -131,22 +131,6 @@ def _images(slices: Sequence[Slice], volume: NDArray[np.int16]) -> SeriesImages:
 def _heat(engine: Engine, reading: Reading, heat_class: dict[int, str]) -> dict[int, NDArray[np.float32]]:
     maps = engine.activations(reading, [(index, CLASSES.index(name)) for index, name in heat_class.items()])
     return dict(zip(heat_class, maps, strict=True))
-
-
-def _volume(slices: Sequence[Slice], files: Sequence[Path]) -> tuple[NDArray[np.int16], list[Warned]]:
-    first = slices[0]
-    volume = np.empty((len(slices), first.rows or 0, first.columns or 0), np.int16)
-    warnings: list[Warned] = []
-    frames_of: dict[Path, list[int]] = {}
-    for index, file in enumerate(files):
-        frames_of.setdefault(file, []).append(index)
-    for file, indices in frames_of.items():
-        planes, said = read_hounsfield(file, [slices[i].frame for i in indices])
-        if planes.shape[1:] != volume.shape[1:]:
-            raise BadObject("A slice has another matrix than its header says.", "PIXELS_UNREADABLE")
-        volume[indices] = planes
-        warnings += said
-    return volume, warnings
 
 
 def _once(warnings: list[Warned]) -> tuple[Warned, ...]:

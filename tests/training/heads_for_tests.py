@@ -1,17 +1,37 @@
 """Small drawn heads, so that the training code can be held by tests without patients."""
 
 import csv
+import tempfile
 from pathlib import Path
 
 import numpy as np
-from ichnode_training.ct_ich import Scan
+from ichnode_training.__main__ import main
 from ichnode_training.heads import Head, head_from
+from ichnode_training.plane_writer import PlaneWriter
+from ichnode_training.planes import Planes, Scan, open_planes
 from PIL import Image
 
 from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Preprocessing
 
 SMALL = Preprocessing(matrix=64, field_of_view_mm=200.0)
+
+
+_written = tempfile.TemporaryDirectory(prefix="ichnode-heads-", ignore_cleanup_errors=True)
+
+
+def scan_of(hu: np.ndarray, lesion: np.ndarray | None, labels: np.ndarray, patient: str = "1") -> Scan:
+    """A scan of these arrays, 0.45 mm and 5 mm apart, in a data set that ends with the tests."""
+    names = tuple(str(index) for index in range(len(hu)))
+    given = Scan(patient, patient, patient, names, (0.45, 0.45), np.arange(len(hu)) * 5.0, labels, labels.max(axis=0))
+    with PlaneWriter(Path(tempfile.mkdtemp(dir=_written.name)), {"name": "drawn heads"}) as writer:
+        return writer.add(given, hu, lesion)
+
+
+def imported(folder: Path) -> Planes:
+    """CT-ICH in `folder` as a data set beside it, by the command."""
+    assert main(["import", "ct-ich", str(folder), "--into", str(folder / "planes")]) == 0
+    return open_planes(folder / "planes")
 
 
 def scan(patient: int, bleeds: bool, slices: int = 12) -> Scan:
@@ -35,7 +55,7 @@ def scan(patient: int, bleeds: bool, slices: int = 12) -> Scan:
         hu[index] += rng.normal(0, 2, (512, 512))
     labels = np.zeros((slices, len(CLASSES)), np.float32)
     labels[lesion.any(axis=(1, 2))] = [1, 1, 0, 0, 0, 0]
-    return Scan(str(patient), hu.astype(np.int16), labels, lesion, np.arange(slices) * 5.0)
+    return scan_of(hu.astype(np.int16), lesion if bleeds else None, labels, str(patient))
 
 
 def head(patient: int, bleeds: bool) -> Head:

@@ -12,7 +12,6 @@ from ichnode_training.augment import augment
 from ichnode_training.backbone import imagenet_lite0
 from ichnode_training.bleeds import add_bleed
 from ichnode_training.crossval import cross_validate, folds, score
-from ichnode_training.ct_ich import SPACING_MM
 from ichnode_training.evaluation import auc, interval, scan_auc, sensitivity_specificity, slice_auc, threshold_for
 from ichnode_training.loop import train
 from ichnode_training.publish import card_for, publish, thresholds_from
@@ -23,7 +22,7 @@ from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Architecture, load_bundle
 from ichnode.inference.engine import Engine
 
-from .heads_for_tests import SMALL, head, scan, write_ct_ich
+from .heads_for_tests import SMALL, head, imported, scan, write_ct_ich
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +167,7 @@ def test_the_loop_learns_and_what_it_learned_runs_in_the_engine(heads, tmp_path)
     bundle = publish(tmp_path, network, card)
     engine = Engine.load(bundle.folder, device="cpu")
     given = scan(100, bleeds=True)
-    read = engine.score(given.hu, given.positions_mm.tolist(), SPACING_MM)
+    read = engine.score(given.hu(), given.positions_mm.tolist(), given.spacing_mm)
     np.testing.assert_allclose(read, scores["100"], atol=0.02)  # half precision
     assert load_bundle(tmp_path).card["metrics"]["patients"] == 12
     assert torch.get_num_threads() == threads
@@ -277,7 +276,8 @@ def test_the_command_goes_from_a_folder_of_pictures_to_a_bundle(tmp_path):
     data.mkdir()
     write_ct_ich(data, tuple((p, n, int(p % 2 and n == 2)) for p in range(1, 9) for n in (1, 2, 3)))
     threads = str(torch.get_num_threads())
-    arguments = ["first", str(data), "--into", str(bundle), "--scores", str(tmp_path / "scores.npz")]
+    imported(data)
+    arguments = ["first", str(data / "planes"), "--into", str(bundle), "--scores", str(tmp_path / "scores.npz")]
     assert main([*arguments, "--steps", "1", "--threads", threads]) == 0
     card = load_bundle(bundle).card
     assert card["metrics"]["patients"] == 8

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from ichnode_training.__main__ import main
-from ichnode_training.ct_ich import Scan
 from ichnode_training.pointing import MARGIN_MM, Pointed, hits, on_held_out, on_phantoms, on_scans, point, table
 from ichnode_training.recipe import Recipe
 
@@ -15,7 +14,7 @@ from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Architecture, default_bundle_path
 from ichnode.inference.engine import Engine
 
-from .heads_for_tests import SMALL, write_ct_ich
+from .heads_for_tests import SMALL, imported, scan_of, write_ct_ich
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +81,9 @@ def test_scans_are_played_on_their_outlined_slices(shipped):
     hu = np.full((6, 40, 50), 30, np.int16)
     lesion = np.zeros(hu.shape, np.bool_)
     lesion[2, 5:9, 5:9] = lesion[3, 2:34, 2:34] = True
-    clean = np.zeros_like(lesion)
-    labels, positions = np.zeros((6, 6), np.float32), np.arange(6) * 5.0
+    labels = np.zeros((6, 6), np.float32)
     told = []
-    scans = [Scan("1", hu, labels, clean, positions), Scan("2", hu, labels, lesion, positions)]
+    scans = [scan_of(hu, None, labels), scan_of(hu, lesion, labels)]
     played = on_scans(Pointing(shipped, (6, 6)), scans, told.append)
     assert [(one.kind, one.rule, one.miss_mm) for one in played] == [
         ("CT-ICH", "less than 1 cm²", 0.0), ("CT-ICH", "1 cm² or more", 0.0),
@@ -104,7 +102,7 @@ def test_networks_are_judged_on_patients_they_have_not_seen(shipped, tmp_path):
     )  # fmt: skip
     always = replace(shipped.bundle, thresholds=dict.fromkeys(CLASSES, 1e-6))
     steps = []
-    played = on_held_out(always, tmp_path, recipe, 2, [0, 1], 0, lambda step, _loss: steps.append(step))
+    played = on_held_out(always, imported(tmp_path), recipe, 2, [0, 1], 0, lambda step, _loss: steps.append(step))
     assert steps == [0, 1]
     assert [(one.kind, one.rule) for one in played] == [("CT-ICH", "1 cm² or more")] * 2
     assert all(one.miss_mm is not None and one.score > 0 for one in played)
