@@ -83,7 +83,7 @@ def parse_dataset(encoded: bytes | bytearray, transfer_syntax_uid: str) -> Insta
     return _parsed(encoded, transfer_syntax_uid, None)
 
 
-def _parsed(encoded: bytes, transfer_syntax_uid: str, pseudonyms: _Pseudonyms | None) -> InstanceHeader:
+def _parsed(encoded: bytes | bytearray, transfer_syntax_uid: str, pseudonyms: _Pseudonyms | None) -> InstanceHeader:
     if transfer_syntax_uid == DEFLATED_LITTLE_ENDIAN:
         encoded, complete = _inflated(encoded)
     else:
