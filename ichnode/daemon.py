@@ -23,6 +23,7 @@ from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
 from ichnode.errors import ConfigError, TransientError
 from ichnode.log import get_logger
 from ichnode.sections import DestinationSection
+from ichnode.shadowing import ShadowProcess
 from ichnode.steps.assemble import assemble_due
 from ichnode.steps.catch_up import catch_up
 from ichnode.steps.commit import commit_due, take_report
@@ -122,8 +123,10 @@ class Daemon:
             if overdue and free_leases(node):
                 report.wake()
 
+        shadow = ShadowProcess(node)
         report = Tick("report", make_reports)
         ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), *deliver, *commit]
+        ticks.append(Tick("shadow", shadow.look, 5.0))
         scp = self._receiver(node, ticks[0])
         for tick in ticks:
             tick.join(scheduler)
@@ -141,6 +144,7 @@ class Daemon:
         if web is not None:
             web.stop()
         scheduler.shutdown(wait=True)
+        shadow.stop()
         worker.stop(DRAIN_S)
 
     def _open_port(self, scp: StoreScp) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +16,7 @@ from ichnode.cli.options import config_option, settings_from
 if TYPE_CHECKING:
     from ichnode.steps.node import Node
     from ichnode.worklist.models import ModelRow
+    from ichnode.worklist.shadows import Agreement
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,16 +84,19 @@ def show(config: Path | None, data: Path | None, as_json: bool, card: bool, mode
     node = _node(config, data)
     from ichnode.inference.bundle import load_bundle
     from ichnode.inference.card import as_markdown
-    from ichnode.worklist import models
+    from ichnode.worklist import models, shadows
 
     with node.worklist.read() as tx:
         row = models.model(tx, model)
+        agreement = shadows.agreement(tx, row.digest)
     if card:
         click.echo(as_markdown(load_bundle(node.models.path(row.digest)).card), nl=False)
     elif as_json:
-        click.echo(json.dumps(_plain(row), indent=2, ensure_ascii=False))
+        facts = {**_plain(row), "agreement": asdict(agreement)}
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         _print(row)
+        _print_agreement(agreement)
 
 
 @_model_command
@@ -125,6 +131,34 @@ def promote(config: Path | None, data: Path | None, force: bool, because: str, m
     row = make_active(node, model, because.strip() or None)
     forced = f" Forced: {row.forced_because}" if row.forced_because else ""
     click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, is active.{forced}")
+
+
+@_model_command
+@click.option("--stop", is_flag=True, help="Let nothing run beside the active model.")
+@click.argument("model", required=False)
+def shadow(config: Path | None, data: Path | None, stop: bool, model: str | None) -> int:
+    """Let MODEL read every series from now on, beside the active model; what it says is kept and never sent.
+
+    `ichnode model show shadow` has how the two agree.
+
+    Example: ichnode model shadow 3f9a1c
+    """
+    if stop == (model is not None):
+        raise click.UsageError("Give either MODEL or --stop.")
+    node = _node(config, data)
+    from ichnode.inference.bundle import load_bundle
+    from ichnode.worklist import models
+
+    with node.worklist.write() as tx:
+        if model is None:
+            ended = models.end_shadow(tx, node.now())
+            click.echo(f"{ended[:12]} is a candidate again." if ended else "Nothing runs beside the active model.")
+            return 0 if ended else 1
+        row = models.model(tx, model)
+        load_bundle(node.models.path(row.digest))
+        models.shadow(tx, node.now(), row.digest)
+    click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, reads beside the active model from now on.")
+    return 0
 
 
 @_model_command
@@ -164,9 +198,6 @@ def _gate(row: ModelRow) -> str:
 
 
 def _plain(row: ModelRow) -> dict[str, Any]:
-    from dataclasses import asdict
-    from datetime import datetime
-
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(row).items()}
 
 
@@ -174,7 +205,12 @@ def _print(row: ModelRow) -> None:
     click.echo(f"{row.name} {row.version} (research use only)")
     click.echo(f"  digest {row.digest}")
     click.echo(f"  {row.state}{', pinned by engine.bundle' if row.pinned else ''}; from {row.origin}")
-    moments = {"registered": row.registered_at, "active since": row.activated_at, "retired": row.retired_at}
+    moments = {
+        "registered": row.registered_at,
+        "shadow since": row.shadowed_at,
+        "active since": row.activated_at,
+        "retired": row.retired_at,
+    }
     for name, moment in moments.items():
         if moment is not None:
             click.echo(f"  {name} {moment:%Y-%m-%d %H:%M} UTC")
@@ -189,3 +225,22 @@ def _print(row: ModelRow) -> None:
     click.echo(f"  gate {said} on {row.judged_at:%Y-%m-%d %H:%M} UTC, against {row.judgement['against'][:12]}")
     for check in row.judgement["checks"]:
         click.echo(f"    {'ok  ' if check['passed'] else 'FAIL'}  {check['name']}: {check['sentence']}")
+
+
+def _print_agreement(agreement: Agreement) -> None:
+    if not agreement.series and not agreement.failed:
+        return
+    failed = f", {agreement.failed} could not be read" if agreement.failed else ""
+    click.echo(f"  as a shadow: {agreement.series} series read{failed}")
+    if not agreement.series:
+        return
+    share = agreement.same / agreement.series
+    click.echo(f"    same verdict as the active model: {agreement.same} of {agreement.series} ({share:.0%})")
+    for who, studies in (("the active model", agreement.only_active), ("the shadow", agreement.only_shadow)):
+        if studies:
+            numbers = ", ".join(str(study) for study in studies[-20:])
+            more = f" and {len(studies) - 20} before" if len(studies) > 20 else ""
+            click.echo(f"    positive by {who} alone: {len(studies)} (`ichnode show` {numbers}{more})")
+    click.echo("    class              both  active alone  shadow alone  neither")
+    for name, (both, active, shadow, neither) in agreement.classes.items():
+        click.echo(f"    {name:<18} {both:>4}  {active:>12}  {shadow:>12}  {neither:>7}")

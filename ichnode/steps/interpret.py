@@ -43,8 +43,9 @@ class Interpretation:
 
 
 def interpret(
-    engine: Engine, look: Look, files: Sequence[Path], missing: str | None = None, conflicts: int = 0
-) -> Interpretation:
+    engine: Engine, look: Look, files: Sequence[Path], missing: str | None = None, conflicts: int = 0, *,
+    explaining: bool = True,
+) -> Interpretation:  # fmt: skip
     """Decode, score and judge one eligible series.
 
     Parameters
@@ -57,6 +58,8 @@ def interpret(
         What is missing of a partial series.
     conflicts : int
         How many instances came again with other content.
+    explaining : bool
+        Whether heat maps are made of what was found.
 
     Raises
     ------
@@ -87,7 +90,7 @@ def interpret(
     findings = findings_from(rows, engine.bundle.thresholds)
     outcome = Outcome(verdict_of(findings), rows, findings, warnings, None, missing, order)
     seconds = {"load": loaded - begun, "inference": scored - loaded}
-    heat_class = explained(rows, findings)
+    heat_class = explained(rows, findings) if explaining else {}
     if heat_class:
         images = replace(images, heat=_heat(engine, reading, heat_class), heat_class=heat_class)
         seconds["explain"] = time.perf_counter() - scored

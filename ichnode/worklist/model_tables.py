@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Index, String, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from ichnode.worklist.schema import UtcTime, metadata
 
@@ -23,6 +36,7 @@ models = Table(
     Column("origin", String(16), nullable=False),  # shipped, configuration, import, retrain
     Column("pinned", Boolean, nullable=False),  # named in the configuration: nothing else can be active
     Column("registered_at", UtcTime, nullable=False),
+    Column("shadowed_at", UtcTime),
     Column("activated_at", UtcTime),
     Column("retired_at", UtcTime),
     Column("judgement", JSON),  # of the gate: checks with their figures
@@ -31,4 +45,21 @@ models = Table(
     Column("rejected_because", Text),
     _only("active"),
     _only("shadow"),
+)
+
+shadow_results = Table(
+    "shadow_results",  # beside `results`, and nothing that is sent refers to it
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model_digest", String(64), nullable=False),
+    Column("result_id", Integer, ForeignKey("results.id"), nullable=False),
+    Column("state", String(16), nullable=False),  # running, done, failed
+    Column("verdict", String(16)),
+    Column("any_score", Float),
+    Column("outcome", JSON),
+    Column("seconds", JSON),
+    Column("error", Text),
+    Column("began_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    UniqueConstraint("model_digest", "result_id"),
 )

@@ -39,6 +39,7 @@ class ModelRow:
     origin: str
     pinned: bool
     registered_at: datetime
+    shadowed_at: datetime | None
     activated_at: datetime | None
     retired_at: datetime | None
     judgement: dict[str, Any] | None
@@ -128,7 +129,7 @@ def shadow(tx: Connection, now: datetime, digest: str) -> None:
     row = model(tx, digest)
     _check_legal(row, "shadow")
     end_shadow(tx, now)
-    _move(tx, row, "shadow")
+    _move(tx, row, "shadow", shadowed_at=now)
     _note(tx, now, "shadowed", digest)
 
 

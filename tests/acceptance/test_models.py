@@ -1,7 +1,14 @@
-"""Another model while the node runs: from one series to the next, nothing lost, and back with one command."""
+"""Another model while the node runs: from one series to the next, or beside the active one; nothing lost, nothing sent.
+
+The archive is real: what a shadow says must not be in it.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+
+import psutil
 import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
@@ -10,9 +17,12 @@ from ichnode.cli.ichnode import main
 from ichnode.config import Settings
 from ichnode.steps.node import open_node
 from ichnode.steps.register import settle_active
+from ichnode.worklist import model_tables
 from tests.acceptance.conftest import SHORT
 from tests.bundles import write_tiny_bundle
 from tests.invariants import check
+from tests.made import rows
+from tests.peers import wait_until
 from tests.running import RunningNode, current_results, running
 from tests.sender import send_once
 
@@ -44,6 +54,42 @@ def with_active_model(node: RunningNode, bundle) -> None:
     made = open_node(Settings.model_validate(sections))
     settle_active(made)
     made.worklist.dispose()
+
+
+def test_a_shadow_reads_beside_and_the_archive_never_hears_of_it(tmp_path, tiny_bundle, new_series, storescp):
+    other = write_tiny_bundle(tmp_path / "other", seed=8)
+    pacs = {"name": "pacs", "aet": storescp.aet, "host": "127.0.0.1", "port": storescp.port}
+    node = RunningNode(tmp_path / "node", completeness=SHORT, destinations=[pacs])
+    with_active_model(node, tiny_bundle)
+
+    def read(state="done"):
+        return rows(node.worklist, model_tables.shadow_results, state=state)
+
+    with running(node):
+        assert main(["model", "import", str(other.folder), "--config", str(node.config)]) == 0
+        assert main(["model", "shadow", other.digest, "--config", str(node.config)]) == 0
+        send_once(node.port, new_series())
+        node.wait_settled(90)
+        wait_until(read, 60, "the shadow has read the series")
+        (beside,) = read()
+        assert beside["model_digest"] == other.digest
+        os.kill(shadow_of(node), signal.SIGKILL)
+        send_once(node.port, new_series())
+        node.wait_settled(90)
+        wait_until(lambda: len(read()) == 2, 60, "it came back and has read the second")
+        assert node.stop() == 0
+    reports = [file.read_bytes() for file in storescp.received.iterdir()]
+    assert len(reports) == 2
+    assert {current_results(series)[0]["model_digest"] for series in node.series()} == {tiny_bundle.digest}
+    assert not any(other.digest.encode() in report for report in reports)
+    assert all(tiny_bundle.digest.encode() in report for report in reports)
+    assert "Traceback" not in node.log
+
+
+def shadow_of(node: RunningNode) -> int:
+    (child,) = (c for c in psutil.Process(node.pid).children() if "ichnode.shadow" in c.cmdline())
+    assert child.nice() == 19
+    return child.pid
 
 
 def test_promoted_and_rolled_back_between_two_series(tmp_path, tiny_bundle, new_series):

@@ -8,9 +8,9 @@ import pytest
 
 from ichnode.steps import register
 from ichnode.steps.register import settle_active
-from ichnode.worklist import model_tables, models
+from ichnode.worklist import model_tables, models, shadows
 from tests.bundles import write_tiny_bundle
-from tests.made import rows
+from tests.made import analysed_series, answer, rows
 
 
 @pytest.fixture
@@ -98,6 +98,24 @@ def test_rejected_with_its_reason(model, other):
     assert model("reject", other.digest, "--because", "Misses epidural haemorrhage.").code == 0
     assert "rejected: Misses epidural haemorrhage." in model("show", other.digest).out
     assert model("promote", other.digest, "--force", "--because", "x").code == 1
+
+
+def test_a_shadow_and_how_it_agrees(model, node, other):
+    model("import", other.folder)
+    said = model("shadow", other.digest)
+    assert said.out.endswith("reads beside the active model from now on.\n") and said.code == 0
+    job = analysed_series(node.worklist, node.now, score=0.9)
+    with node.worklist.write() as tx:
+        task = shadows.claim(tx, node.now(), other.digest, node.now())
+        shadows.finish(tx, node.now(), task, answer(job, 0.2), {})
+    shown = model("show", "shadow").out
+    assert "as a shadow: 1 series read" in shown
+    assert "same verdict as the active model: 0 of 1 (0%)" in shown
+    assert "positive by the active model alone: 1 (`ichnode show` 1)" in shown
+    assert json.loads(model("show", "shadow", "--json").out)["agreement"]["only_active"] == [1]
+    assert model("shadow", other.digest, "--stop").code == 2
+    assert model("shadow", "--stop").out == f"{other.digest[:12]} is a candidate again.\n"
+    assert model("shadow", "--stop").code == 1
 
 
 def test_before_the_first_start_there_is_nothing(ichnode, tmp_path):
