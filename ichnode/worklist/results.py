@@ -105,6 +105,15 @@ def finish(
     return True
 
 
+def order_of_scores(tx: Connection, series_id: int) -> tuple[tuple[str, int], ...]:
+    """Return (SOP Instance UID, frame) of each row of scores of a series' last analysis; empty where it has none."""
+    outcomes = tx.scalars(
+        select(_R.c.outcome).where(_R.c.series_id == series_id, _R.c.any_score.is_not(None)).order_by(_R.c.id.desc())
+    )
+    outcome = outcomes.first()
+    return tuple((instance, frame) for instance, frame in outcome["order"]) if outcome else ()
+
+
 def _plain(outcome: Outcome) -> dict[str, Any]:
     facts = asdict(outcome)
     facts["verdict"] = str(outcome.verdict)
