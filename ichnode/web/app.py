@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from ichnode.errors import IchnodeError
 from ichnode.steps.node import Node
-from ichnode.web import errors, sign_in, worklist_page
+from ichnode.web import errors, sign_in, slices, study_page, teach, worklist_page
 from ichnode.web.armour import Armour
 from ichnode.web.pages import STATIC
 from ichnode.web.refusals import Refused
@@ -39,7 +39,10 @@ def create_app(node: Node) -> Starlette:
         IchnodeError: errors.failed,
         Exception: errors.unexpected,
     }
-    routes = [*sign_in.ROUTES, *worklist_page.ROUTES, Mount("/static", _Kept(directory=STATIC), name="static")]
+    routes = [
+        *sign_in.ROUTES, *worklist_page.ROUTES, *study_page.ROUTES, *slices.ROUTES, *teach.ROUTES,
+        Mount("/static", _Kept(directory=STATIC), name="static"),
+    ]  # fmt: skip
     app = Starlette(
         routes=routes,
         exception_handlers=handlers,

@@ -144,6 +144,14 @@ def study(tx: Connection, study_id: int) -> dict[str, Any]:
     return facts
 
 
+def find_by_id(tx: Connection, study_id: int) -> dict[str, Any] | None:
+    """Return what `study` does; None where there is no such study."""
+    if not 0 < study_id < 2**31:  # no database has such a key, and some raise
+        return None
+    known = tx.scalar(select(_ST.c.id).where(_ST.c.id == study_id))
+    return None if known is None else study(tx, study_id)
+
+
 def series_ids(tx: Connection, study_ids: list[int]) -> list[int]:
     """Return the ids of all series of some studies."""
     return list(tx.scalars(select(_SE.c.id).where(_SE.c.study_id.in_(study_ids))))

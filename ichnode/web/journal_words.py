@@ -1,0 +1,67 @@
+"""The journal of a study in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Detail = Mapping[str, Any]
+
+
+def _plain(sentence: str) -> Callable[[Detail], str]:
+    return lambda _: sentence
+
+
+_WORDS: dict[str, Callable[[Detail], str]] = {
+    "study.opened": _plain("First slice of the study received"),
+    "series.opened": _plain("First slice of the series received"),
+    "series.reopened": lambda d: f"A late slice: revision {d['revision']} begins",
+    "series.closed": lambda d: (
+        f"Series complete: {d['because']}" + (f"; missing: {d['missing']}" if d["missing"] else "")
+    ),
+    "series.ignored": lambda d: f"Not to be analysed: {d['reason']}",
+    "series.outranked": _plain("A better reconstruction of the study is read instead"),
+    "series.reconsidered": _plain("Considered again: the series that was read instead is out"),
+    "slice.conflict": _plain("A slice came again with other content; kept and flagged"),
+    "job.claimed": lambda d: (
+        ("Analysis begins" if d["kind"] == "analyse" else "Report begins")
+        + (f", attempt {d['attempt']}" if d["attempt"] > 1 else "")
+    ),
+    "job.again": lambda d: f"Attempt {d['attempt']} did not succeed; it is tried again",
+    "job.released": lambda d: f"The worker ended in the middle of attempt {d['attempt']}; it is tried again",
+    "job.failed": lambda d: f"Failed: {d['reason']}",
+    "job.retried": _plain("Queued again by hand"),
+    "result.made": lambda d: f"Answer of revision {d['revision']}: {str(d['verdict']).replace('_', ' ')}",
+    "result.retracted": lambda d: f"Answer of revision {d['revision']} taken back: {d['because']}",
+    "result.rejected": lambda d: f"{d['notes']} rejection note(s) for those who have it",
+    "result.not_rejected": lambda d: f"No rejection note could be made: {d['error']}",
+    "delivery.claimed": lambda d: (
+        f"Sending to {d['destination']}" + (f", attempt {d['attempt']}" if d["attempt"] > 1 else "")
+    ),
+    "delivery.accepted": lambda d: f"Delivered to {d['destination']}",
+    "delivery.again": lambda d: f"{d['destination']} cannot take it now; it is tried again",
+    "delivery.refused": lambda d: f"Refused by {d['destination']}",
+    "delivery.given_up": lambda d: f"Given up: {d['destination']} did not answer for too long",
+    "delivery.recast": lambda d: f"Sent to {d['destination']} in a form that it takes",
+    "delivery.released": lambda d: f"Sending to {d['destination']} was cut short; it is sent again",
+    "delivery.retried": lambda d: f"To be sent to {d['destination']} again, by hand",
+    "delivery.withdrawn": _plain("What had not been sent yet is not sent any more"),
+    "commitment.requested": lambda d: f"{d.get('destination', 'The archive')} was asked whether it keeps it",
+    "commitment.given": lambda d: f"{d.get('destination', 'The archive')} commits itself to keep it",
+    "feedback.given": lambda d: f"{d['by']} {'agrees' if d['agrees'] else 'disagrees'}",
+    "feedback.taken_back": lambda d: f"{d['by']} takes back what they said",
+    "study.read": lambda d: f"Read and signed off by {d['by']}",
+    "study.unread": lambda d: "Unread again" + (f" by {d['by']}" if "by" in d else f": {d.get('because', '')}"),
+}
+
+
+def in_words(event: str, detail: Detail) -> str:
+    """Return one row of the journal as a person reads it; an event without words as it is, with its details."""
+    said = _WORDS.get(event)
+    try:
+        if said is not None:
+            return said(detail)
+    except KeyError:  # a row of an older version
+        pass
+    listed = ", ".join(f"{key} {value}" for key, value in detail.items() if value is not None)
+    return f"{event}: {listed}" if listed else event

@@ -1,0 +1,165 @@
+"""What the viewer fetches: the facts of a series, its planes, its heat maps; and reports as files."""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from threading import Lock
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ichnode.core import heat
+from ichnode.steps.node import Node
+from ichnode.steps.stack import Stack, part_of, stack_of
+from ichnode.web.doors import door
+from ichnode.web.refusals import Refused
+from ichnode.web.study_facts import current_result, stack_facts
+from ichnode.web.visitor import Visitor, node_of, note_view
+from ichnode.worklist import views
+
+KEPT = "private, max-age=604800, immutable"
+"""In the browser of whoever may see it, and nowhere on the way. The address names the content."""
+
+
+def series_of(request: Request) -> tuple[Node, dict[str, Any], dict[str, Any]]:
+    """Return the node, the study and the series that an address names.
+
+    Raises
+    ------
+    Refused
+        404 when there is none.
+    """
+    node = node_of(request)
+    study = study_of(node, request.path_params["study"])
+    found = [s for s in study["series"] if s["id"] == request.path_params["series"]]
+    if not found:
+        raise Refused(404, "NO_SERIES", "There is no such series.")
+    return node, study, found[0]
+
+
+def study_of(node: Node, study_id: int) -> dict[str, Any]:
+    """Return all that is known of a study.
+
+    Raises
+    ------
+    Refused
+        404 when there is none.
+    """
+    with node.worklist.read() as tx:
+        study = views.find_by_id(tx, study_id)
+    if study is None:
+        raise Refused(404, "NO_STUDY", "There is no such study.")
+    return study
+
+
+def series_stack(request: Request, visitor: Visitor) -> Response:
+    """Say what slices a series has and what the model says of each."""
+    node, study, series = series_of(request)
+    stack = _STACKS.made(node, series["id"])
+    result = current_result(series)
+    address = f"/studies/{study['id']}/series/{series['id']}"
+    facts = stack_facts(stack, result, address)
+    maps = _heat_of(node, result) if facts["scores"] else None
+    facts["heat"] = maps and {
+        "address": f"{address}/heat/{result['id'] if result else 0}/{stack.digest}",
+        "maps": [{"index": i, "name": name} for i, name in zip(maps.indices, maps.classes, strict=True)],
+    }
+    note_view(request, visitor, "series.viewed", study["id"], series=series["id"])
+    return JSONResponse(facts)
+
+
+def planes(request: Request, visitor: Visitor) -> Response:
+    """Give some slices in Hounsfield units; see `ichnode.steps.stack.part_of`."""
+    node, stack = node_of(request), _named(request)
+    part = request.path_params["part"]
+    if part >= stack.parts:
+        raise Refused(404, "NO_SLICES", "There are no such slices.")
+    return _packed(part_of(node, stack, part))
+
+
+def heat_maps(request: Request, visitor: Visitor) -> Response:
+    """Give the heat maps of a result, one byte a pixel, one map after the other, turned as the slices are."""
+    node, _, series = series_of(request)
+    result = next((r for r in series["results"] if r["id"] == request.path_params["result"]), None)
+    maps = _heat_of(node, result)
+    if maps is None:
+        raise Refused(404, "NO_HEAT", "There are no heat maps of this answer.")
+    slices = _named(request).slices
+    turned = [slices[index].view.turn(plane).tobytes() for index, plane in zip(maps.indices, maps.maps, strict=True)]
+    return _packed(b"".join(turned))
+
+
+def report_file(request: Request, visitor: Visitor) -> Response:
+    """Give a report as the DICOM file that it is."""
+    node = node_of(request)
+    study = study_of(node, request.path_params["study"])
+    reports = [p for s in study["series"] for r in s["results"] for p in r["reports"]]
+    report = next((p for p in reports if p["id"] == request.path_params["report"]), None)
+    if report is None:
+        raise Refused(404, "NO_REPORT", "There is no such report.")
+    content = node.spool.path(report["file"]).read_bytes()
+    note_view(request, visitor, "report.downloaded", study["id"], report=report["id"])
+    name = f"ichnode-{report['kind']}-{report['id']}.dcm"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type="application/dicom", headers=headers)
+
+
+class _Stacks:
+    """The stacks that were made last: a viewer asks for many parts of the same one."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, Lock()
+        self._kept: OrderedDict[tuple[object, int, str], Stack] = OrderedDict()
+
+    def made(self, node: Node, series_id: int) -> Stack:
+        """Make the stack of a series as it is now."""
+        stack = stack_of(node, series_id)
+        with self._lock:
+            self._kept[node.spool.root, series_id, stack.digest] = stack
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return stack
+
+    def found(self, node: Node, series_id: int, digest: str) -> Stack:
+        """Return the stack of this digest, from memory or made anew; another one when the series has changed."""
+        with self._lock:
+            stack = self._kept.get((node.spool.root, series_id, digest))
+        return stack or self.made(node, series_id)
+
+
+_STACKS = _Stacks(most=16)
+
+
+def _named(request: Request) -> Stack:
+    digest, series_id = str(request.path_params["digest"]), int(request.path_params["series"])
+    stack = _STACKS.found(node_of(request), series_id, digest) if series_id < 2**31 else None
+    if stack is None or stack.digest != digest:
+        raise Refused(409, "SERIES_CHANGED", "The series has changed: load the page again.")
+    return stack
+
+
+def _heat_of(node: Node, result: dict[str, Any] | None) -> heat.HeatMaps | None:
+    if result is None or not result["heat_file"]:
+        return None
+    try:
+        return heat.unpack(node.spool.path(result["heat_file"]).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _packed(content: bytes) -> Response:
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: in gzip's wrapping
+    packed = packer.compress(content) + packer.flush()
+    headers = {"Content-Encoding": "gzip", "Cache-Control": KEPT, "Vary": "Cookie"}
+    return Response(packed, media_type="application/octet-stream", headers=headers)
+
+
+_SERIES = "/studies/{study:int}/series/{series:int}"
+ROUTES = [
+    door(f"{_SERIES}/stack", "study.read", series_stack),
+    door(f"{_SERIES}/planes/{{digest}}/{{part:int}}", "study.read", planes),
+    door(f"{_SERIES}/heat/{{result:int}}/{{digest}}", "study.read", heat_maps),
+    door("/studies/{study:int}/reports/{report:int}", "study.read", report_file),
+]

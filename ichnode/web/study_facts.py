@@ -1,0 +1,169 @@
+"""What the study page says, as plain values: the same for the page and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ichnode.core.findings import CLASSES
+from ichnode.steps.stack import Stack
+from ichnode.worklist.feedback import Given
+
+ANSWERS = {
+    "positive": "Intracranial haemorrhage suspected",
+    "negative": "No intracranial haemorrhage detected",
+    "not_analysed": "Not analysed",
+}
+SHORT = dict(zip(CLASSES, ("any", "IPH", "IVH", "SAH", "SDH", "EDH"), strict=True))
+"""As radiologists say it where there is little room."""
+_OF_DELIVERY = ("destination", "state", "attempts", "delivered_at", "committed_at", "error")
+_KIND_WINDOW = {"subdural": "subdural"}
+
+
+def whole_number(given: object) -> int | None:
+    """Return the number that a form or an address says in plain digits; None where it says none."""
+    return int(given) if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 10 else None
+
+
+def person_name(name: str) -> str:
+    """Return a Person Name (PS3.5 6.2.1) as people write it: ``DOE^JANE^^DR`` as ``DOE, JANE, DR``."""
+    groups = [", ".join(part.strip() for part in group.split("^") if part.strip()) for group in name.split("=")]
+    return " · ".join(group for group in groups if group)
+
+
+def date(given: str) -> str:
+    """Return a DICOM date as 2026-01-31; anything else as it is."""
+    return f"{given[:4]}-{given[4:6]}-{given[6:]}" if len(given) == 8 and given.isdigit() else given
+
+
+def current_result(series: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the result of a series that stands, if there is one."""
+    return next((r for r in reversed(series["results"]) if r["superseded_at"] is None), None)
+
+
+def series_to_show(study: dict[str, Any], wanted: int | None) -> dict[str, Any] | None:
+    """Return the series that is looked at: the one asked for, the one read for the study, or the largest."""
+    found: dict[int | None, dict[str, Any]] = {series["id"]: series for series in study["series"]}
+    if wanted in found:
+        return found[wanted]
+    analysed = [s for s in study["series"] if (r := current_result(s)) and r["any_score"] is not None]
+    if study["chosen_series_id"] in found and (not analysed or found[study["chosen_series_id"]] in analysed):
+        return found[study["chosen_series_id"]]
+    ranked: list[dict[str, Any]] = sorted(analysed or study["series"], key=lambda s: (-s["received"], s["id"]))
+    return ranked[0] if ranked else None
+
+
+def answer_of(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result in words and figures."""
+    outcome = result["outcome"]
+    findings = [
+        {
+            "name": CLASSES[column], "score": f["score"], "threshold": f["threshold"],
+            "present": f["score"] >= f["threshold"],
+        }
+        for column, f in enumerate(outcome["findings"])
+    ]  # fmt: skip
+    kinds = [f["name"] for f in findings if f["present"] and f["name"] != CLASSES[0]]
+    return {
+        "result": result["id"],
+        "revision": result["revision"],
+        "verdict": result["verdict"],
+        "sentence": ANSWERS[result["verdict"]],
+        "kinds": kinds,
+        "preliminary": result["preliminary"],
+        "missing": outcome["missing"],
+        "reason": outcome["reason"],
+        "warnings": outcome["warnings"],
+        "findings": findings,
+        "key_slices": key_slices(outcome),
+        "model": result["model_name"],
+        "model_digest": result["model_digest"],
+        "made_at": result["created_at"],
+        "superseded_at": result["superseded_at"],
+        "retraction": result["retraction"],
+        "retracted_because": result["retracted_because"],
+        "retraction_remark": result["retraction_remark"],
+        "seconds": result["seconds"],
+        "reports": [
+            {
+                "id": report["id"], "kind": report["kind"], "sop_instance_uid": report["sop_instance_uid"],
+                "size": report["size"],
+                "deliveries": [
+                    {key: d[key] for key in _OF_DELIVERY}
+                    for d in report["deliveries"]
+                ],
+            }
+            for report in result["reports"]
+        ],
+    }  # fmt: skip
+
+
+def key_slices(outcome: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each key slice once, the one with the highest score first, and the window in which it is best seen."""
+    shown: dict[int, list[tuple[float, str]]] = {}
+    for column, finding in enumerate(outcome["findings"]):
+        for index in finding["key_slices"]:
+            shown.setdefault(index, []).append((outcome["scores"][index][column], CLASSES[column]))
+    keys = []
+    for index, classes in shown.items():
+        ranked = sorted(classes, reverse=True)
+        kinds = [name for _, name in ranked if name != CLASSES[0]] or [CLASSES[0]]
+        keys.append(
+            {
+                "index": index,
+                "score": ranked[0][0],
+                "kinds": kinds,
+                "short": [SHORT[k] for k in kinds],
+                "window": _KIND_WINDOW.get(kinds[0], "brain"),
+            }
+        )
+    return sorted(keys, key=lambda key: -key["score"])
+
+
+def stack_facts(stack: Stack, result: dict[str, Any] | None, address: str) -> dict[str, Any]:
+    """Return what a viewer needs to know of a series: its slices, and what the model says of each.
+
+    Parameters
+    ----------
+    result : dict or None
+        The current result; its scores are left out when they are of other slices than these.
+    address : str
+        Of the series, without a slash at the end.
+    """
+    outcome = result["outcome"] if result else {}
+    order = [(instance, frame) for instance, frame in outcome.get("order", ())]
+    scored = bool(order) and order == [one.key for one in stack.slices]
+    keys = key_slices(outcome) if scored else []
+    return {
+        "digest": stack.digest,
+        "part": stack.part,
+        "planes": f"{address}/planes/{stack.digest}",
+        "classes": list(CLASSES),
+        "scores": outcome["scores"] if scored else [],
+        "thresholds": [f["threshold"] for f in outcome["findings"]] if scored else [],
+        "keys": keys,
+        "first": keys[0]["index"] if keys else len(stack.slices) // 2,
+        "slices": [
+            {
+                "rows": one.rows, "columns": one.columns, "pixel_mm": list(one.pixel_mm),
+                "position_mm": one.position_mm, "left": one.view.left, "right": one.view.right,
+                "top": one.view.top, "bottom": one.view.bottom,
+            }
+            for one in stack.slices
+        ],
+    }  # fmt: skip
+
+
+def said(given: Sequence[Given]) -> list[dict[str, Any]]:
+    """Return what readers said, as plain values."""
+    return [
+        {
+            "id": one.id, "result": one.result_id, "revision": one.revision, "reader": one.reader,
+            "given_at": one.given_at.isoformat(),
+            "superseded_at": one.superseded_at.isoformat() if one.superseded_at else None,
+            "agrees": one.feedback.agrees, "comment": one.feedback.comment,
+            "labels": [asdict(label) for label in one.feedback.labels],
+        }
+        for one in given
+    ]  # fmt: skip
