@@ -12,7 +12,7 @@ Slices are 5 mm apart, from inferior to superior. The pixel spacing was not publ
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,9 @@ from PIL import Image
 from ichnode.core.findings import CLASSES
 from ichnode.errors import BadObject
 
+from .dicom_series import headers_of, read_series
 from .importing import Material, Source
+from .labels import UNKNOWN, labelled
 from .planes import DataSetError, Scan
 
 SPACING_MM = (0.45, 0.45)
@@ -38,8 +40,15 @@ _SHIFT_ROWS, _SHIFT_COLUMNS = 2.6, 3.58
 _AIR_HU = -1000
 
 
-def sources(folder: Path) -> list[Source]:
+def sources(folder: Path, labels: Path | None = None) -> list[Source]:
     """Return every patient of the data set in `folder` as a series to import.
+
+    Parameters
+    ----------
+    folder : Path
+        As published: ``brain/`` and so on; or as DICOM, ``PPP/SS.dcm``.
+    labels : Path, optional
+        ``labels.csv`` where it does not lie in the folder.
 
     Raises
     ------
@@ -47,7 +56,7 @@ def sources(folder: Path) -> list[Source]:
         ``labels.csv`` is missing or has other columns.
     """
     of: dict[str, list[dict[str, str]]] = {}
-    for row in _rows(folder):
+    for row in _rows(labels or folder / "labels.csv"):
         of.setdefault(row["patient"], []).append(row)
     return [_source(folder, patient, of[patient]) for patient in sorted(of, key=int)]
 
@@ -55,32 +64,47 @@ def sources(folder: Path) -> list[Source]:
 def _source(folder: Path, patient: str, rows: list[dict[str, str]]) -> Source:
     rows.sort(key=lambda row: int(row["slice"]))
     names = [f"{int(patient):03d}_{int(row['slice']):02d}.jpg" for row in rows]
-    labels = np.array([[float(row[name]) for name in CLASSES] for row in rows], np.float32)
-
-    def read() -> Material:
-        hu = np.stack([_slice_hu(folder / "brain" / name, folder / "bone" / name) for name in names])
-        lesion = np.stack([_lesion(folder / "masks" / name) for name in names])
-        positions = np.arange(len(rows), dtype=np.float64) * SLICE_STEP_MM
-        scan = Scan(
-            patient, patient, patient, tuple(names), SPACING_MM, positions, labels, labels.max(axis=0), SLICE_STEP_MM,
-            KERNEL, *SCANNER,
-        )  # fmt: skip
-        return Material(scan, hu, lesion if lesion.any() else None)
-
-    def label(scan: Scan) -> Scan:
-        return replace(scan, labels=labels, scan_labels=labels.max(axis=0))
-
-    return Source(f"patient {patient}", patient, patient, read, label)
+    slices = {name: np.array([row[c] for c in CLASSES], np.float32) for name, row in zip(names, rows, strict=True)}
+    read = partial(_read_pictures, folder, patient, names)
+    if not (folder / "brain").is_dir():
+        read = partial(_read_dicom, folder / f"{int(patient):03d}", patient)
+    return Source(f"patient {patient}", patient, patient, read, lambda scan: labelled(scan, slices))
 
 
-def _rows(folder: Path) -> list[dict[str, str]]:
+def _read_pictures(folder: Path, patient: str, names: list[str]) -> Material:
+    hu = np.stack([_slice_hu(folder / "brain" / name, folder / "bone" / name) for name in names])
+    lesion = np.stack([_lesion(folder / "masks" / name) for name in names])
+    positions = np.arange(len(names), dtype=np.float64) * SLICE_STEP_MM
+    unknown = np.tile(UNKNOWN, (len(names), 1))
+    scan = Scan(
+        patient,
+        patient,
+        patient,
+        tuple(names),
+        SPACING_MM,
+        positions,
+        unknown,
+        UNKNOWN,
+        SLICE_STEP_MM,
+        KERNEL,
+        *SCANNER,
+    )
+    return Material(scan, hu, lesion if lesion.any() else None)
+
+
+def _read_dicom(folder: Path, patient: str) -> Material:
+    headers = headers_of(sorted(folder.glob("*.dcm")))
+    return read_series(headers, patient, patient, patient, name_of=lambda file, _: f"{folder.name}_{file.stem}.jpg")
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
     try:
-        with (folder / "labels.csv").open(newline="", encoding="utf-8") as lines:
+        with table.open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))
     except OSError as error:
-        raise DataSetError(f"{folder} is not CT-ICH: there is no labels.csv in it.") from error
+        raise DataSetError(f"There is no {table}: it comes with CT-ICH.") from error
     if not rows or not {"patient", "slice", *CLASSES} <= rows[0].keys():
-        raise DataSetError(f"{folder / 'labels.csv'} has to have the columns patient, slice, {', '.join(CLASSES)}.")
+        raise DataSetError(f"{table} has to have the columns patient, slice, {', '.join(CLASSES)}.")
     return rows
 
 

@@ -64,6 +64,8 @@ class Scan:
     thickness_mm : float or None
     kernel, manufacturer, model : str
         As the header says; empty where it does not.
+    description : str
+        Part of the source, or folder of the series: empty where that may name a person.
     lesion_ml : float32 array of shape (6,)
         Outlined or simulated volume of each class; NaN where nobody measured it.
     duplicates : tuple of (str, int)
@@ -89,6 +91,7 @@ class Scan:
     kernel: str = ""
     manufacturer: str = ""
     model: str = ""
+    description: str = ""
     lesion_ml: NDArray[np.float32] = None  # type: ignore[assignment]
     duplicates: tuple[tuple[str, int], ...] = ()
     warnings: tuple[str, ...] = ()
@@ -241,6 +244,7 @@ def as_json(scan: Scan) -> dict[str, Any]:
         "kernel": scan.kernel,
         "manufacturer": scan.manufacturer,
         "model": scan.model,
+        "description": scan.description,
         "lesion_ml": _known(scan.lesion_ml),
         "duplicates": scan.duplicates,
         "warnings": scan.warnings,
@@ -257,6 +261,7 @@ def scan_from_json(line: Mapping[str, Any]) -> Scan:
         labels=np.array(line["labels"], np.float32).reshape(-1, len(CLASSES)),
         scan_labels=np.array(line["scan_labels"], np.float32),
         model=line["model"],
+        description=line["description"],
         lesion_ml=np.array(line["lesion_ml"], np.float32),
         duplicates=tuple((str(name), int(index)) for name, index in line["duplicates"]),
         warnings=tuple(line["warnings"]),
