@@ -12,12 +12,13 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Self, get_args, get_origin
 from urllib.parse import quote
 
 import tomli_w
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError, field_validator, model_validator
 
+from ichnode.channel_section import ChannelSection, check_escalations
 from ichnode.errors import ConfigError
 from ichnode.sections import (
     CompletenessSection,
@@ -52,6 +53,7 @@ class Settings(Section):
     engine: EngineSection = EngineSection()
     report: ReportSection = ReportSection()
     destinations: tuple[DestinationSection, ...] = ()
+    channels: tuple[ChannelSection, ...] = ()
     delivery: DeliverySection = DeliverySection()
     database: DatabaseSection = DatabaseSection()
     web: WebSection = WebSection()
@@ -64,6 +66,20 @@ class Settings(Section):
         if len(set(names)) != len(names):
             raise ValueError("two destinations have the same name")
         return given
+
+    @field_validator("channels")
+    @classmethod
+    def _channels_fit(cls, given: tuple[ChannelSection, ...]) -> tuple[ChannelSection, ...]:
+        if len({channel.name for channel in given}) != len(given):
+            raise ValueError("two channels have the same name")
+        check_escalations(given)
+        return given
+
+    @model_validator(mode="after")
+    def _one_outbox(self) -> Self:
+        if shared := {d.name for d in self.destinations} & {c.name for c in self.channels}:
+            raise ValueError(f"channels: {min(shared)} is the name of a destination, too: give it another one")
+        return self
 
     @property
     def database_url(self) -> str:
@@ -170,7 +186,7 @@ def _sentence(error: Any) -> str:
     if error["type"] == "tuple_type" and len(where) == 1:
         return f"{dotted} has to be a list of tables: write each as {_heading(where[0])}."
     if error["type"] == "value_error":
-        return f"{dotted}: {error['ctx']['error']}."
+        return ": ".join(filter(None, (dotted, f"{error['ctx']['error']}.")))
     return f"{dotted}: {error['msg']} (got {error['input']!r})."
 
 

@@ -22,13 +22,14 @@ from ichnode.dicom.scp import Received, ScpLimits, StoreScp
 from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
 from ichnode.errors import ConfigError, TransientError
 from ichnode.log import get_logger
-from ichnode.sections import DestinationSection
 from ichnode.shadowing import ShadowProcess
+from ichnode.steps.announce import announce_due
 from ichnode.steps.assemble import assemble_due
 from ichnode.steps.catch_up import catch_up
 from ichnode.steps.commit import commit_due, take_report
 from ichnode.steps.deliver import deliver_due
 from ichnode.steps.node import Node, open_node
+from ichnode.steps.notify import notify_due
 from ichnode.steps.receive import receive_slice
 from ichnode.steps.recover import begin_boot, free_leases, recover
 from ichnode.steps.report import report_next
@@ -88,16 +89,16 @@ class Daemon:
         self._stop.set()
 
     def _serve(self, node: Node, listening: Callable[[int], None], web: WebServer | None) -> None:
-        boot_at = node.now()
-        scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(8 + 2 * len(node.destinations))}, timezone="UTC"
-        )
+        boot_at, outlets = node.now(), (*self._settings.destinations, *self._settings.channels)
+        scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(8 + 2 * len(outlets))}, timezone="UTC")
         committing = [d for d in self._settings.destinations if d.commitment]
         commit = [Tick(f"commit {d.name}", partial(commit_due, node, d)) for d in committing]
-        deliver = [Tick(f"deliver {d.name}", _delivery(node, d)) for d in self._settings.destinations]
+        deliver = [Tick(f"deliver {d.name}", partial(deliver_due, node, d)) for d in self._settings.destinations]
+        notify = [Tick(f"notify {c.name}", partial(notify_due, node, c)) for c in self._settings.channels]
+        announce = Tick("announce", partial(announce_due, node))
 
         def deliver_all() -> None:
-            for tick in deliver:
+            for tick in (*deliver, announce):
                 tick.wake()
 
         def died(owner: str) -> None:
@@ -125,8 +126,8 @@ class Daemon:
 
         shadow = ShadowProcess(node)
         report = Tick("report", make_reports)
-        ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), *deliver, *commit]
-        ticks.append(Tick("shadow", shadow.look, 5.0))
+        ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), announce, *deliver, *commit]
+        ticks += [*notify, Tick("shadow", shadow.look, 5.0)]
         scp = self._receiver(node, ticks[0])
         for tick in ticks:
             tick.join(scheduler)
@@ -236,7 +237,3 @@ class Daemon:
                 f"Another node uses {folder}. Stop it first, or set node.data to another folder.", "DATA_IN_USE"
             ) from None
         return file
-
-
-def _delivery(node: Node, destination: DestinationSection) -> Callable[[], datetime | None]:
-    return lambda: deliver_due(node, destination)

@@ -1,4 +1,4 @@
-"""The tables of the configuration: every setting with its type, unit, default and bounds.
+"""The tables of the configuration: every setting with its type, unit, default and bounds; `[[channels]]` beside it.
 
 `ichnode.config` puts them together, reads them and writes `config.toml` from them.
 """
@@ -16,6 +16,7 @@ _AET = r"[\x21-\x5B\x5D-\x7E]([\x20-\x5B\x5D-\x7E]*[\x21-\x5B\x5D-\x7E])?"
 Aet = Annotated[str, Field(min_length=1, max_length=16, pattern=f"^{_AET}$")]
 AetOrNone = Annotated[str, Field(max_length=16, pattern=f"^({_AET})?$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 Format = Literal["sr", "text-sr", "sc", "sc-frames", "kos", "pm", "gsps"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -135,10 +136,7 @@ class ReportSection(Section):
 class DestinationSection(Section):
     """One PACS or archive that gets the results: by C-STORE (`aet`, `host`, `port`) or by STOW-RS (`url`)."""
 
-    name: str = Field(
-        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="Name in lists, commands and logs.",
-        examples=["pacs"],
-    )  # fmt: skip
+    name: Name = Field(description="Name in lists, commands and logs.", examples=["pacs"])
     aet: AetOrNone = Field("", description="Its AE title, for C-STORE.", examples=["PACS"])
     host: str = Field("", description="Its address, for C-STORE.", examples=["192.0.2.10"])
     port: Port = Field(104, description="Its port, for C-STORE.")

@@ -15,7 +15,7 @@ from ichnode.cli.options import config_option, settings_from
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def command(config: Path | None, data: Path | None, as_json: bool) -> int:
-    """Check port, peers, disk, worklist, decoders, model, destinations and clock; exit code 1 when something is wrong.
+    """Check port, peers, disk, worklist, decoders, model, destinations, channels, clock; exit code 1 if one is wrong.
 
     Example: ichnode doctor --config config.toml
     """

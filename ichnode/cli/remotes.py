@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from ichnode.config import Settings
     from ichnode.dicom.requestor import Remote
-    from ichnode.dicom.web import WebRemote
+    from ichnode.https import WebRemote
 
 _TARGET = re.compile(r"(?P<aet>[^@]{1,16})@(?P<host>.+):(?P<port>\d{1,5})")
 

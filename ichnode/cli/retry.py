@@ -14,9 +14,9 @@ from ichnode.cli.options import config_option, settings_from
 @click.option("--all", "everything", is_flag=True, help="Everything that failed, of every study.")
 @click.argument("study", required=False)
 def command(config: Path | None, data: Path | None, everything: bool, study: str | None) -> int:
-    """Start failed analyses and deliveries of STUDY again (see `ichnode show` for what STUDY may be).
+    """Start failed analyses, deliveries and notices of STUDY again (see `ichnode show` for what STUDY may be).
 
-    A running node takes them up within a second; waiting deliveries are tried at once.
+    A running node takes them up within a second; what waits is tried at once.
 
     Example: ichnode retry --all
     """

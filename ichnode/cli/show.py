@@ -66,10 +66,24 @@ def _print_study(facts: dict[str, Any]) -> None:
                 click.echo(f"    job {job['kind']} {job['state']}: {job['error']}")
         for result in series["results"]:
             _print_result(result)
+    if facts["notices"]:
+        click.echo("\n  Notices")
+    for notice in facts["notices"]:
+        _print_notice(notice)
     click.echo("\n  Journal (UTC)")
     for line in facts["journal"]:
         detail = " ".join(f"{k}={v}" for k, v in line["detail"].items() if v is not None)
         click.echo(f"    {line['at'][:23]}  {line['event']:<20} {detail}")
+
+
+def _print_notice(notice: dict[str, Any]) -> None:
+    about = f" corrects {notice['corrects']}" if notice["corrects"] else ""
+    about += f" step {notice['step']} of {notice['escalates']}" if notice["escalates"] else ""
+    error = f": {notice['error']}" if notice["error"] else ""
+    click.echo(
+        f"    {notice['created_at'][:19]}  {notice['channel']}: {notice['kind']} {notice['called']} "
+        f"{notice['uid']}{about}, {in_words(notice['state'])}, {notice['attempts']} attempt(s){error}"
+    )
 
 
 def _print_result(result: dict[str, Any]) -> None:

@@ -49,16 +49,20 @@ def _table(studies: list[dict[str, Any]]) -> None:
     table = Table(title="Worklist: research use only, not for diagnosis", title_justify="left")
     for column in ("#", "verdict", "score"):
         table.add_column(column, no_wrap=True)
-    for column in ("accession", "patient", "received (UTC)", "images", "reports"):
+    for column in ("accession", "patient", "received (UTC)", "images", "reports", "notices"):
         table.add_column(column, overflow="fold")
     for s in studies:
         verdict = s["verdict"].replace("_", " ") + ("\n(preliminary)" if s["preliminary"] else "")
         verdict += "\n(failed)" if s["failed"] else ""
         score = "" if s["any_score"] is None else f"{s['any_score']:.2f}"
-        reports = ", ".join(f"{n} {in_words(state)}" for state, n in sorted(s["deliveries"].items()))
+        reports, notices = (_in_numbers(s[what]) for what in ("deliveries", "notices"))
         table.add_row(
             str(s["id"]), Text(verdict, _STYLE[s["verdict"]]), score, Text(s["accession_number"]),
-            Text(s["patient_id"]), s["last_slice_at"][:16].replace("T", " "), str(s["slices"]), reports,
+            Text(s["patient_id"]), s["last_slice_at"][:16].replace("T", " "), str(s["slices"]), reports, notices,
         )  # fmt: skip
     console = Console()
     console.print(table if studies else "The worklist is empty. Send a head CT: ichnode send --help")
+
+
+def _in_numbers(states: dict[str, int]) -> str:
+    return ", ".join(f"{number} {in_words(state)}" for state, number in sorted(states.items()))

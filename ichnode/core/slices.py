@@ -97,3 +97,4 @@ class StudyFacts:
     study_description: str = ""
     referring_physician: str = ""
     station_name: str = ""
+    institution: str = ""

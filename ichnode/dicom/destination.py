@@ -9,7 +9,8 @@ from ichnode.dicom.requestor import Remote
 from ichnode.dicom.scu import echo, store
 from ichnode.dicom.store_answers import Alternatives, StoreAnswer
 from ichnode.dicom.stow import stow
-from ichnode.dicom.web import WebRemote, web_echo
+from ichnode.dicom.web import web_echo
+from ichnode.https import WebRemote
 from ichnode.sections import DestinationSection
 
 

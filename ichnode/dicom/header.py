@@ -29,9 +29,9 @@ MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 _STUDY_TAGS = dict.fromkeys(
     (
         tags.SPECIFIC_CHARACTER_SET, tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID, tags.STUDY_DATE, tags.STUDY_TIME,
-        tags.ACCESSION_NUMBER, tags.REFERRING_PHYSICIAN_NAME, tags.STATION_NAME, tags.STUDY_DESCRIPTION,
-        tags.PATIENT_NAME, tags.PATIENT_ID, tags.PATIENT_BIRTH_DATE, tags.PATIENT_SEX, tags.STUDY_INSTANCE_UID,
-        tags.SERIES_INSTANCE_UID,
+        tags.ACCESSION_NUMBER, tags.INSTITUTION_NAME, tags.REFERRING_PHYSICIAN_NAME, tags.STATION_NAME,
+        tags.STUDY_DESCRIPTION, tags.PATIENT_NAME, tags.PATIENT_ID, tags.PATIENT_BIRTH_DATE, tags.PATIENT_SEX,
+        tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID,
     )
 )  # fmt: skip
 _WANTED = {**_STUDY_TAGS, **SLICE_TAGS, **FUNCTIONAL_GROUPS}
@@ -202,6 +202,7 @@ def _study(found: Elements, text: TextDecoder, strict: bool) -> StudyFacts:
         study_description=text.text(_plain(found, tags.STUDY_DESCRIPTION)),
         referring_physician=text.person_name(_plain(found, tags.REFERRING_PHYSICIAN_NAME)),
         station_name=text.text(_plain(found, tags.STATION_NAME)),
+        institution=text.text(_plain(found, tags.INSTITUTION_NAME)),
     )
 
 

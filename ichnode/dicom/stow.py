@@ -16,8 +16,8 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from ichnode.dicom.store_answers import SOP_CLASS_NOT_SUPPORTED, Alternatives, StoreAnswer, judged
-from ichnode.dicom.web import WebAnswer, WebRemote, ask, connected
 from ichnode.errors import PeerRefused, PeerUnreachable
+from ichnode.https import WebAnswer, WebRemote, ask, connected
 
 _CHUNK_BYTES = 1 << 16
 _FAILED, _REFERENCED = "00081198", "00081199"

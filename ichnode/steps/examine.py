@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from ichnode.channel_section import ChannelSection
 from ichnode.config import Settings
 from ichnode.dicom.commitment import ask_whether_it_commits
 from ichnode.dicom.destination import address_of, ask_whether_there, remote_of
 from ichnode.dicom.requestor import Remote
 from ichnode.dicom.syntaxes import COMPRESSED, decodable_syntaxes
-from ichnode.dicom.web import WebRemote
 from ichnode.errors import PeerRefused, PeerUnreachable, PermanentError
+from ichnode.https import WebRemote
 from ichnode.inference.bundle import load_bundle
+from ichnode.notify import channels
 from ichnode.steps.node import Node, existing_node, utc_now
 from ichnode.steps.register import bundle_in_use
 from ichnode.worklist import deliveries, views
@@ -35,7 +37,7 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Look at port, peers, disk, worklist, decoders, model, destinations and clock, one after the other."""
+    """Look at port, peers, disk, worklist, decoders, model, destinations, channels and clock, one after the other."""
     yield _port(settings)
     yield _peers(settings)
     yield _disk(settings)
@@ -45,6 +47,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from (_destination(settings, number) for number in range(len(settings.destinations)))
     if not settings.destinations:
         yield Check("destinations", "none", "Add a [[destinations]] entry, or results stay on this machine.")
+    yield from (_channel(channel) for channel in settings.channels)
     if settings.source.aet:
         yield _answers(
             "source",
@@ -127,13 +130,13 @@ def _worklist(settings: Settings) -> Iterator[Check]:
 
 
 def _backlogs(node: Node) -> Iterator[Check]:
-    for name in node.destinations:
+    for name in (*node.destinations, *(channel.name for channel in node.settings.channels)):
         with node.worklist.read() as tx:
             waiting, oldest = deliveries.backlog(tx, name)
             circuit = deliveries.circuit(tx, name)
         if waiting and oldest is not None:
             minutes = (node.now() - oldest).total_seconds() / 60
-            remedy = f"The destination is down: {circuit.last_error}" if circuit.failures else ""
+            remedy = f"It is down: {circuit.last_error}" if circuit.failures else ""
             yield Check(f"backlog {name}", f"{waiting} waiting, the oldest for {minutes:.0f} min", remedy)
 
 
@@ -162,6 +165,16 @@ def _destination(settings: Settings, number: int) -> Check:
     except (PeerUnreachable, PeerRefused) as error:
         return Check(check.name, "does not commit itself to keep results", error.sentence)
     return Check(check.name, f"{check.found}, and takes requests for storage commitment")
+
+
+def _channel(channel: ChannelSection) -> Check:
+    name = f"channel {channel.name}"
+    try:
+        channels.reach(channel, ANSWER_S)
+    except (PeerUnreachable, PeerRefused) as error:
+        return Check(name, "cannot be reached", error.sentence)
+    how = "names patients" if channel.patient_data else "without patient data"
+    return Check(name, f"{channel.kind} at {channels.address_of(channel)} answers, {how}")
 
 
 def _answers(name: str, remote: Remote | WebRemote) -> Check:

@@ -21,6 +21,7 @@ def catch_up(tx: Connection, now: datetime) -> int:
         How many rows changed.
     """
     series, jobs, deliveries, circuits = schema.series, schema.jobs, schema.deliveries, schema.destinations
+    notices = schema.notices
     receiving = series.c.state.in_(sources(SERIES, "close"))
     waiting = deliveries.c.state.in_((*sources(DELIVERY, "claim"), *sources(DELIVERY, "commit")))
     changed = 0
@@ -32,6 +33,9 @@ def catch_up(tx: Connection, now: datetime) -> int:
         (deliveries.c.not_before, waiting),
         (deliveries.c.retry_since, waiting),
         (circuits.c.open_until, true()),
+        (schema.studies.c.notices_due_at, true()),
+        # Rather a reminder too early than one that waits for the time that comes a second time.
+        (notices.c.escalate_at, notices.c.created_at > now),
     ):
         late = update(column.table).where(column > now, condition).values({column.name: now})
         changed += tx.execute(late).rowcount

@@ -1,4 +1,7 @@
-"""The outbox: every report for every destination, until it is delivered, refused for good, or withdrawn."""
+"""The outbox: every report for every destination, until it is delivered, refused for good, or withdrawn.
+
+Notices for channels are deliveries too, under the channel's name: one outbox, one circuit breaker, one way to retry.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, or_, select, update
 
 from ichnode.core.lifecycle import DELIVERY, DeliveryState, sources, target
 from ichnode.worklist import schema
 from ichnode.worklist.database import new_key, note
 from ichnode.worklist.reports import REJECTION
 
-_D, _O = schema.deliveries, schema.destinations
+_D, _N, _O, _P = schema.deliveries, schema.notices, schema.destinations, schema.reports
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A claimed delivery."""
+    """A claimed delivery: an object that lies in a file, or a notice (`ichnode.worklist.notices`), which has none."""
 
     id: int
     study_id: int
@@ -29,6 +32,7 @@ class Delivery:
     file: str
     attempts: int
     retry_since: datetime
+    notice_id: int | None = None
 
 
 def claim_deliveries(tx: Connection, now: datetime, destination: str, sender: str, most: int = 50) -> list[Delivery]:
@@ -69,7 +73,7 @@ def recast(
     _note(tx, now, "delivery.recast", delivery, sop_class=sop_class_uid)
 
 
-def accepted(tx: Connection, now: datetime, delivery: Delivery, status: int) -> None:
+def accepted(tx: Connection, now: datetime, delivery: Delivery, status: int | None) -> None:
     """The peer has taken the object."""
     if _leave_sending(tx, delivery, "accepted", delivered_at=now, status=status, error=None):
         _note(tx, now, "delivery.accepted", delivery, status=status)
@@ -222,11 +226,12 @@ def _placed(*conditions: Any) -> Select[Any]:
     return (
         select(
             _D.c.id, schema.series.c.study_id, schema.series.c.id, _D.c.destination,
-            schema.reports.c.kind, schema.reports.c.sop_instance_uid, schema.reports.c.file, _D.c.attempts,
-            _D.c.retry_since,
+            func.coalesce(_P.c.kind, _N.c.kind), func.coalesce(_P.c.sop_instance_uid, ""),
+            func.coalesce(_P.c.file, ""), _D.c.attempts, _D.c.retry_since, _D.c.notice_id,
         )
-        .join(schema.reports, schema.reports.c.id == _D.c.report_id)
-        .join(schema.results, schema.results.c.id == schema.reports.c.result_id)
+        .outerjoin(_P, _P.c.id == _D.c.report_id)
+        .outerjoin(_N, _N.c.id == _D.c.notice_id)
+        .join(schema.results, schema.results.c.id == func.coalesce(_P.c.result_id, _N.c.result_id))
         .join(schema.series, schema.series.c.id == schema.results.c.series_id)
         .where(*conditions)
         .order_by(_D.c.urgency, _D.c.id)
@@ -245,17 +250,21 @@ def _leave_sending(tx: Connection, delivery: Delivery, event: str, **values: obj
 def _drop_if_superseded(tx: Connection, now: datetime, delivery: Delivery) -> bool:
     """Withdraw what was being sent while a newer result took its place; sent later it would stand beside that one."""
     stale = (
-        select(schema.reports.c.id)
+        select(_P.c.id)
         .join(schema.results)
-        .where(
-            schema.reports.c.id == _D.c.report_id,
-            schema.reports.c.kind != REJECTION,
-            schema.results.c.superseded_at.is_not(None),
-        )
+        .where(_P.c.id == _D.c.report_id, _P.c.kind != REJECTION, schema.results.c.superseded_at.is_not(None))
+        .exists()
+    )
+    later = _N.alias()
+    told_otherwise = (
+        select(later.c.id)
+        .join(_N, (_N.c.study_id == later.c.study_id) & (_N.c.channel == later.c.channel))
+        .where(_N.c.id == _D.c.notice_id, later.c.ordinal > _N.c.ordinal, later.c.escalates_id.is_(None))
+        .exists()
     )
     changed = tx.execute(
         update(_D)
-        .where(_D.c.id == delivery.id, _D.c.state.in_(sources(DELIVERY, "drop")), stale.exists())
+        .where(_D.c.id == delivery.id, _D.c.state.in_(sources(DELIVERY, "drop")), or_(stale, told_otherwise))
         .values(state=target(DELIVERY, "drop"))
     ).rowcount
     if changed:

@@ -17,7 +17,8 @@ from sqlalchemy import (
     text,
 )
 
-from ichnode.worklist.schema import UtcTime, metadata
+from ichnode.worklist.schema import metadata
+from ichnode.worklist.utc import UtcTime
 
 
 def _only(state: str) -> Index:

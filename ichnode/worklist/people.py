@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
 
-from ichnode.worklist.schema import UtcTime, metadata
+from ichnode.worklist.schema import metadata
+from ichnode.worklist.utc import UtcTime
 
 accounts = Table(
     "accounts",

@@ -144,6 +144,7 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
                 description=facts.study_description,
                 referring_physician=facts.referring_physician,
                 station_name=facts.station_name,
+                institution=facts.institution,
                 first_seen_at=now,
             ),
         )

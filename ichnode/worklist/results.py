@@ -15,6 +15,7 @@ from ichnode.core.triage import URGENCY
 from ichnode.worklist import schema
 from ichnode.worklist.database import new_key, note
 from ichnode.worklist.jobs import Job, finish_job
+from ichnode.worklist.notices import look_again
 from ichnode.worklist.readings import reopen
 from ichnode.worklist.reports import REJECTION, ReportRow, file_report
 from ichnode.worklist.retractions import retract_overturned
@@ -101,6 +102,7 @@ def finish(
     for report in reports:
         file_report(tx, now, result_id, report, URGENCY[outcome.verdict], wanted.get(report.kind, ()))
     reopen(tx, now, job.study_id, outcome.verdict)
+    look_again(tx, now, job.study_id)
     note(tx, now, "result.made", job.study_id, job.series_id, revision=job.revision, verdict=str(outcome.verdict))
     return True
 

@@ -13,6 +13,7 @@ from ichnode.core.lifecycle import DELIVERY, DeliveryState, sources, target
 from ichnode.core.triage import URGENCY
 from ichnode.worklist import schema
 from ichnode.worklist.database import note
+from ichnode.worklist.notices import look_again
 from ichnode.worklist.reports import REJECTION, ReportRow, file_report
 
 _R, _P, _D, _S = schema.results, schema.reports, schema.deliveries, schema.series
@@ -58,6 +59,7 @@ def retract(tx: Connection, now: datetime, series_ids: Sequence[int], because: s
     rows = tx.execute(select(_R.c.id, _R.c.series_id, _S.c.study_id, _R.c.revision).join(_S).where(*chosen)).all()
     for row in rows:
         _mark(tx, now, row.id, because, remark)
+        look_again(tx, now, row.study_id)
         note(tx, now, "result.retracted", row.study_id, row.series_id, revision=row.revision, because=because)
     return len(rows)
 

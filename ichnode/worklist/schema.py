@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -19,28 +16,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.types import TypeDecorator
+
+from ichnode.worklist.utc import UtcTime
 
 metadata = MetaData()
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """An aware UTC datetime kept as ``2026-01-31T12:00:00.000000Z``."""
-
-    impl = String(27)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:
-        """Refuse naive times: they mean something else on the next machine."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive time cannot be stored")
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
-        """Read back what `process_bind_param` wrote."""
-        return None if value is None else datetime.fromisoformat(value)
 
 
 boots = Table(
@@ -85,6 +64,9 @@ studies = Table(
     Column("read_at", UtcTime),  # signed off by a person; null again when a later result differs
     Column("read_by", String(64)),
     Column("read_verdict", String(16)),
+    Column("institution", Text),
+    Column("notices_due_at", UtcTime),  # when to look whether channels have to be told; null: nothing is new
+    Index("studies_to_tell", "notices_due_at"),
 )
 
 series = Table(
@@ -198,6 +180,31 @@ reports = Table(
     Index("reports_of_result", "result_id"),
 )
 
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uid", String(20), nullable=False, unique=True),  # drawn; says nothing of the study
+    Column("study_id", Integer, ForeignKey("studies.id"), nullable=False),
+    Column("result_id", Integer, ForeignKey("results.id"), nullable=False),
+    Column("channel", String(64), nullable=False),
+    Column("ordinal", Integer, nullable=False),  # counts what a channel is told of a study
+    Column("kind", String(16), nullable=False),  # alert, correction, escalation
+    Column("called", String(16), nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("present", JSON, nullable=False),
+    Column("wanted", Boolean, nullable=False),  # asked for by the channel's rule, not only the end of such a call
+    Column("corrects_id", Integer, ForeignKey("notices.id")),
+    Column("escalates_id", Integer, ForeignKey("notices.id")),
+    Column("step", Integer),
+    Column("created_at", UtcTime, nullable=False),
+    Column("escalate_at", UtcTime),  # when somebody hears that it is still unread
+    UniqueConstraint("study_id", "channel", "ordinal"),
+    UniqueConstraint("escalates_id", "step"),
+    Index("notices_to_escalate", "escalate_at"),
+    Index("notices_of_result", "result_id"),
+)
+
 commitments = Table(
     "commitments",
     metadata,
@@ -213,8 +220,9 @@ deliveries = Table(
     "deliveries",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("report_id", Integer, ForeignKey("reports.id"), nullable=False),
-    Column("destination", String(64), nullable=False),
+    Column("report_id", Integer, ForeignKey("reports.id")),  # an object for a destination, or
+    Column("notice_id", Integer, ForeignKey("notices.id"), unique=True),  # a notice for a channel
+    Column("destination", String(64), nullable=False),  # or the channel
     Column("state", String(16), nullable=False),
     Column("urgency", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, and_, case, exists, func, or_, select
 from ichnode.core.lifecycle import DeliveryState, JobState, SeriesState
 from ichnode.core.triage import PENDING_URGENCY, URGENCY
 from ichnode.worklist import schema
+from ichnode.worklist.told import of_study
 
-_ST, _SE, _J, _R, _P, _D = (
-    schema.studies, schema.series, schema.jobs, schema.results, schema.reports, schema.deliveries,
+_ST, _SE, _J, _R, _P, _D, _N = (
+    schema.studies, schema.series, schema.jobs, schema.results, schema.reports, schema.deliveries, schema.notices,
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ _failed = _count(
     or_(
         exists().where(_J.c.series_id == _SE.c.id, _J.c.state == JobState.FAILED, _J.c.revision == _SE.c.revision),
         exists().where(_P.c.result_id == _R.c.id, _D.c.report_id == _P.c.id, _D.c.state == DeliveryState.FAILED),
+        exists().where(_N.c.study_id == _ST.c.id, _D.c.notice_id == _N.c.id, _D.c.state == DeliveryState.FAILED),
     )
 )
 _urgency = case(
@@ -78,6 +80,9 @@ def _study_line(tx: Connection, row: dict[str, Any]) -> dict[str, Any]:
         .group_by(_D.c.state)
     )
     states = {state: number for state, number in found}  # noqa: C416 (rows are not pairs to a type checker)
+    told_of = tx.execute(
+        select(_D.c.state, func.count()).join(_N).where(_N.c.study_id == row["id"]).group_by(_D.c.state)
+    )
     last = row["last_slice_at"]
     return {
         "id": row["id"],
@@ -96,6 +101,7 @@ def _study_line(tx: Connection, row: dict[str, Any]) -> dict[str, Any]:
         "slices": int(row["slices"] or 0),
         "last_slice_at": last if isinstance(last, str) else last.isoformat(),
         "deliveries": states,
+        "notices": {state: number for state, number in told_of},  # noqa: C416
     }
 
 
@@ -135,6 +141,7 @@ def study(tx: Connection, study_id: int) -> dict[str, Any]:
     facts = _plain(tx.execute(select(_ST).where(_ST.c.id == study_id)).mappings().one())
     rows = tx.execute(select(_SE).where(_SE.c.study_id == study_id).order_by(_SE.c.id)).mappings().all()
     facts["series"] = [_series(tx, _plain(row)) for row in rows]
+    facts["notices"] = of_study(tx, study_id)
     facts["journal"] = [
         _plain(row)
         for row in tx.execute(

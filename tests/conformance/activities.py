@@ -13,8 +13,8 @@ from ichnode.dicom.requestor import Remote
 from ichnode.dicom.scu import echo, series_count, store
 from ichnode.dicom.store_answers import Alternatives
 from ichnode.dicom.stow import _judged
-from ichnode.dicom.web import WebAnswer, WebRemote, _check
 from ichnode.errors import PeerRefused, PeerUnreachable
+from ichnode.https import WebAnswer, WebRemote, _check
 from ichnode.reporting.formats import FORMATS
 from ichnode.sections import DestinationSection
 from ichnode.steps.deliver import _liked_classes

@@ -7,7 +7,7 @@ from pydicom.uid import ComprehensiveSRStorage
 
 from ichnode.dicom.destination import address_of, ask_whether_there, give, remote_of
 from ichnode.dicom.requestor import Remote
-from ichnode.dicom.web import WebRemote
+from ichnode.https import WebRemote
 from ichnode.sections import DestinationSection
 from tests.dicom.made_ct import ct_dataset, save
 from tests.steps.pacs import Pacs

@@ -18,8 +18,9 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 from ichnode.dicom import stow as stow_module
 from ichnode.dicom.store_answers import Alternatives
 from ichnode.dicom.stow import stow
-from ichnode.dicom.web import MOST_ANSWER_BYTES, NoSuchService, WebRemote, web_echo
+from ichnode.dicom.web import web_echo
 from ichnode.errors import PeerBusy, PeerRefused, PeerUnreachable
+from ichnode.https import MOST_ANSWER_BYTES, NoSuchService, WebRemote
 from tests.certificates import Authority
 from tests.dicom.made_ct import ct_dataset, head_hu, save
 from tests.peers import free_port, wait_until

@@ -13,7 +13,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Enhanc
 
 from ichnode.core.identity import digest_of
 from ichnode.errors import TransientError
-from ichnode.steps import deliver
+from ichnode.steps import outbox as outbox_step
 from ichnode.steps.deliver import deliver_due
 from ichnode.worklist import assembly, deliveries, results, schema
 from tests.made import claim, closed_series, events, not_analysed, report_row, rows, study_facts
@@ -239,7 +239,7 @@ def test_an_error_in_the_middle_leaves_nothing_being_sent_for_ever(node, clock, 
 
     with pacs.listening():
         with monkeypatch.context() as patch:
-            patch.setattr(deliver, "_file_answer", broken)
+            patch.setattr(outbox_step, "_file_answer", broken)
             with pytest.raises(TransientError):
                 deliver_due(node, node.settings.destinations[0])
         assert states(node) == ["sending"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ichnode.worklist import assembly, commitments, deliveries, jobs, schema
+from ichnode.worklist import assembly, commitments, deliveries, jobs, notices, schema
 from ichnode.worklist import clock as worklist_clock
 from tests.made import analysed_series, claim, closed_series, head_slices, rows, series_row, study_facts, take
 
@@ -35,7 +35,9 @@ def test_jobs_and_deliveries_can_be_claimed_and_circuits_are_asked(worklist, clo
     with worklist.write() as tx:
         assert jobs.claim_job(tx, clock(), "analyse", "boot/w", 60) is None
         assert deliveries.claim_deliveries(tx, clock(), "pacs", "boot") == []
-    assert catch_up(worklist, clock) == 4
+    assert catch_up(worklist, clock) == 5, (
+        "job, delivery, its give-up, circuit, and the study that channels may hear of"
+    )
     assert claim(worklist, clock)
     with worklist.write() as tx:
         assert len(deliveries.claim_deliveries(tx, clock(), "pacs", "boot")) == 1
@@ -50,6 +52,8 @@ def test_what_is_over_stays_as_it_was(worklist, clock):
         deliveries.accepted(tx, clock(), delivery, 0)
         assert commitments.request(tx, clock(), "pacs", "2.25.1", 3600)
         commitments.answered(tx, clock(), "2.25.1", [delivery.sop_instance_uid], {}, commitments.Patience(5, 600, 600))
+    with worklist.write() as tx:
+        assert notices.announce(tx, clock(), {}, {}) == [], "no channel has to hear of it"
     clock.forward(-3600)
     assert catch_up(worklist, clock) == 0
     assert [rows(worklist, table) for table in (schema.series, schema.jobs, schema.results)] == before

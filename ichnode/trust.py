@@ -1,0 +1,110 @@
+"""What a connection needs besides an address: secrets from files, whom to trust, and why there is none, in words.
+
+For everything that the node calls over TLS, whatever it speaks there.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from ichnode.errors import PeerRefused
+
+_OTHER_NAME = (62, 64)
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
+_OUT_OF_TIME = (9, 10)
+"""X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
+
+
+def secret_in(name: str, setting: str, file: str, *, ascii_only: bool = False) -> str:
+    """Return what a file of credentials holds, without the end of its line; never part of a sentence.
+
+    Parameters
+    ----------
+    name : str
+        Of the peer, for sentences.
+    setting : str
+        Of the configuration, that names the file.
+
+    Raises
+    ------
+    PeerRefused
+        It cannot be read, or does not hold one line of text.
+    """
+    try:
+        secret = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "not text"
+        raise PeerRefused(f"{name}: {setting} {file} cannot be read ({said}). Correct it.") from None
+    if not secret or not secret.isprintable() or (ascii_only and not secret.isascii()):
+        raise PeerRefused(f"{name}: {setting} {file} does not hold one line of text. Write it anew.")
+    return secret
+
+
+def tls_context(name: str, ca_file: str, client_certificate: str, client_key: str) -> ssl.SSLContext:
+    """Return whom the node trusts and with which certificate it shows itself; empty is what this machine trusts.
+
+    Raises
+    ------
+    PeerRefused
+        A file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError:
+        raise PeerRefused(f"{name}: ca_file {ca_file} is not a readable PEM file. Correct it.") from None
+    if client_certificate:
+        try:
+            # Without a password OpenSSL would ask for one on the terminal.
+            context.load_cert_chain(client_certificate, client_key or None, password=lambda: b"")
+        except OSError:
+            files = " and ".join(filter(None, (client_certificate, client_key)))
+            raise PeerRefused(
+                f"{name}: client_certificate and client_key ({files}) are not a readable PEM certificate and its "
+                "unencrypted key. Correct them."
+            ) from None
+    return context
+
+
+def why_not_connected(error: BaseException, address: str, plain: str = "plain HTTP") -> str | None:
+    """Return the end of a sentence: what the operating system or OpenSSL said; None where it was neither.
+
+    Parameters
+    ----------
+    address : str
+        The settings that hold the address.
+    plain : str
+        What a peer without TLS would speak.
+    """
+    for cause in causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            if cause.verify_code in _OTHER_NAME:
+                return (
+                    f": its certificate is for another host name. Put that name into {address}, or have it issued anew."
+                )
+            if cause.verify_code in _OUT_OF_TIME:
+                return ": its certificate has expired or is not valid yet. Renew it there, and look at the clock here."
+            return f": its certificate is not trusted ({cause.verify_message}). Set ca_file to its authority."
+        if isinstance(cause, ssl.SSLError):
+            reason = cause.reason or "broken off"
+            return f": no TLS ({reason}). {_tls_advice(cause.reason or '', address, plain)}"
+        if isinstance(cause, socket.gaierror):
+            return f": the host name is unknown. Check {address}."
+    return None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and everything that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _tls_advice(reason: str, address: str, plain: str) -> str:
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"):
+        return f"It may speak {plain} on this port: check {address}."
+    if "ALERT" in reason:  # The peer said so, and in most cases of the node's own certificate.
+        return "It may ask for a certificate of this node: set client_certificate and client_key to one it trusts."
+    return "Look at its log."
