@@ -1,4 +1,4 @@
-"""``make bench``, or ``python -m benchmarks [receive] [turnaround]``: measure, print, write benchmarks/latest.json."""
+"""``make bench``, or ``python -m benchmarks [PART]...``: measure, print, write benchmarks/latest.json."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from . import receive, record, turnaround
+from . import documents, receive, record, turnaround
 
-PARTS = {"receive": receive.measure, "turnaround": turnaround.measure}
+PARTS = {"receive": receive.measure, "turnaround": turnaround.measure, "documents": documents.measure}
 
 
 @click.command()

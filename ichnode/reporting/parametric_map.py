@@ -1,11 +1,15 @@
 """The heat maps as numbers in the space of the CT: a Parametric Map (PS3.3 A.75), which a viewer lays over the slices.
 
 Written with pydicom: the sources are known by a header, their places and UIDs, not as images.
+
+Every slice has a frame, though few have a map, and the frames follow the normal of the slices: OHIF 3.13 lays frames
+over slices by counting, and never finishes loading where there are fewer. The empty ones cost nothing: the file is
+deflated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pydicom.config
@@ -20,17 +24,20 @@ from ichnode.reporting.derivation import image_item, say_how_lossy, source_image
 from ichnode.reporting.facts import Answer, ReportIdentity, ReportReference
 from ichnode.reporting.header import code_item, result_header
 from ichnode.reporting.key_slices import slice_reference
-from ichnode.reporting.part10 import as_file
+from ichnode.reporting.part10 import as_deflated_file
 from ichnode.reporting.pixel_attributes import decimal
 
 SERIES_DESCRIPTION = "ICH AI heat map (investigational)"
 _IMAGE_TYPE = ("DERIVED", "PRIMARY", "VOLUME", "QUANTITY")
+_STEPS = 256
+"""Activation is told in steps of 1/256: finer ones say nothing of a map this coarse, and do not deflate."""
 
 
 def build_pm(answer: Answer, identity: ReportIdentity, predecessors: Sequence[ReportReference]) -> bytes | None:
     """Return the heat maps as a Parametric Map of 32-bit floats, as the bytes of a PS3.10 file.
 
-    One frame for each slice that has a map, on the very grid of that slice; 0..1, where 1 is the highest of the series.
+    One frame for each slice, on its very grid; 0..1, where 1 is the highest of the series. Slices without a map are 0
+    throughout, and the label of their frame says so.
 
     Parameters
     ----------
@@ -56,21 +63,27 @@ def build_pm(answer: Answer, identity: ReportIdentity, predecessors: Sequence[Re
     if images is None or not images.heat or not frame_of_reference:
         return None
     with pydicom.config.disable_value_validation():
-        mapped = sorted(images.heat)
+        slices = _along_the_normal(images)
         made = result_header(answer, identity, "OT", SERIES_DESCRIPTION)
         made.SOPClassUID = ParametricMapStorage
         made.FrameOfReferenceUID, made.PositionReferenceIndicator = str(frame_of_reference), None
         made.BodyPartExamined = "HEAD"
         _describe(made)
         say_how_lossy(made, answer.header)
-        _reference(made, answer, mapped)
+        _reference(made, answer, slices)
         _dimensions(made, identity)
         made.SharedFunctionalGroupsSequence = [_shared(images)]
         made.PerFrameFunctionalGroupsSequence = [
-            _frame(answer, images, index, number) for number, index in enumerate(mapped, 1)
+            _frame(answer, images, index, number) for number, index in enumerate(slices, 1)
         ]
-        _pixels(made, images, mapped)
-        return as_file(made, answer.device)
+        _describe_pixels(made, images)
+        return as_deflated_file(made, answer.device, _planes(images, slices), 4 * images.volume.size)
+
+
+def _along_the_normal(images: SeriesImages) -> list[int]:
+    """Return the slices in ascending order along the cross product of their row and column directions."""
+    normal = np.cross(images.orientation[:3], images.orientation[3:])
+    return [int(index) for index in np.argsort(np.array(images.positions_mm) @ normal, kind="stable")]
 
 
 def _describe(made: Dataset) -> None:
@@ -85,9 +98,9 @@ def _describe(made: Dataset) -> None:
     made.AcquisitionContextSequence = []
 
 
-def _reference(made: Dataset, answer: Answer, mapped: Sequence[int]) -> None:
+def _reference(made: Dataset, answer: Answer, slices: Sequence[int]) -> None:
     """Common Instance Reference module (PS3.3 C.12.2): each image once."""
-    found = [slice_reference(answer.outcome, index, answer.sop_classes)[:2] for index in mapped]
+    found = [slice_reference(answer.outcome, index, answer.sop_classes)[:2] for index in slices]
     of_series = Dataset()
     of_series.SeriesInstanceUID = str(answer.header.SeriesInstanceUID)
     of_series.ReferencedInstanceSequence = [image_item(*image) for image in dict.fromkeys(found)]
@@ -140,7 +153,7 @@ def _meaning() -> Dataset:
 def _frame(answer: Answer, images: SeriesImages, index: int, number: int) -> Dataset:
     groups, content, place, derivation = (Dataset() for _ in range(4))
     content.DimensionIndexValues = [number]
-    content.FrameLabel = f"{images.heat_class[index]}, image {index + 1} of {len(images.volume)}"
+    content.FrameLabel = f"{images.heat_class.get(index, 'no map')}, image {index + 1} of {len(images.volume)}"
     place.ImagePositionPatient = [decimal(coordinate) for coordinate in images.positions_mm[index]]
     derivation.SourceImageSequence = source_images(answer, [index])
     derivation.SourceImageSequence[0].SpatialLocationsPreserved = "YES"
@@ -150,11 +163,16 @@ def _frame(answer: Answer, images: SeriesImages, index: int, number: int) -> Dat
     return groups
 
 
-def _pixels(made: Dataset, images: SeriesImages, mapped: Sequence[int]) -> None:
-    """Floating Point Image Pixel module (PS3.3 C.7.6.24) and Multi-frame Functional Groups."""
-    maps = np.stack([images.heat[index] for index in mapped]).astype("<f4")
-    made.NumberOfFrames = len(mapped)
+def _describe_pixels(made: Dataset, images: SeriesImages) -> None:
+    """Add the Floating Point Image Pixel module (PS3.3 C.7.6.24) and the number of frames, without the pixels."""
+    made.NumberOfFrames, made.Rows, made.Columns = images.volume.shape
     made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
-    made.Rows, made.Columns = maps.shape[1:]
     made.BitsAllocated = 32
-    made.FloatPixelData = maps.tobytes()
+
+
+def _planes(images: SeriesImages, slices: Sequence[int]) -> Iterator[bytes]:
+    """Yield the frames as little-endian 32-bit floats."""
+    nothing = bytes(4 * images.volume[0].size)
+    for index in slices:
+        heat = images.heat.get(index)
+        yield nothing if heat is None else (np.rint(heat * _STEPS) / _STEPS).astype("<f4").tobytes()

@@ -21,7 +21,7 @@ from tests.running import RunningNode, running
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 BLEEDS_ML = {"intraparenchymal": 35.0, "intraventricular": 6.0}
-FORMATS = ("sr", "text-sr", "sc")
+FORMATS = ("sr", "text-sr", "sc", "sc-frames", "pm")
 
 
 @dataclass(frozen=True)

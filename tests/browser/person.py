@@ -63,6 +63,12 @@ class Person:
         """Return what the viewport shows on screen, with all that lies over it: (height, width, 3), uint8."""
         return _pixels(self.viewport.locator("canvas").screenshot())
 
+    def scroll(self, slices: int) -> None:
+        """Go so many slices on with the arrow keys; back where it is negative."""
+        self.viewport.locator("canvas").click()
+        for _ in range(abs(slices)):
+            self._page.keyboard.press("ArrowDown" if slices > 0 else "ArrowUp")
+
     def keep(self, name: str) -> None:
         """Keep a picture of the whole window as `name`.png."""
         self._page.screenshot(path=self._pictures / f"{name}.png")

@@ -7,7 +7,7 @@ from PIL import Image
 from tests.browser.conftest import SCREENSHOTS
 from tests.generated import ROOT
 
-SHOWN = ("ohif-report", "ohif-picture")
+SHOWN = ("ohif-report", "ohif-picture", "ohif-heat-map")
 
 if __name__ == "__main__":
     for name in SHOWN:

@@ -8,17 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
 from ichnode.reporting.sentences import NOTICE
 from tests.browser.conftest import BLEEDS_ML, FORMATS, Answered
 from tests.browser.person import PATIENCE_MS, Person
+from tests.browser.seen import Picture, colour, likeness, square_of
 from tests.peers import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
-
-Picture = npt.NDArray[np.uint8]
 
 
 def test_the_study_lists_the_ct_and_every_result(person: Person, answered: Answered) -> None:
@@ -51,7 +49,7 @@ def test_the_picture_is_shown_as_it_was_sent(person: Person, answered: Answered,
     sent = _sent(answered, tmp_path)
     _open_picture(person, sent)
     person.keep("ohif-picture")
-    assert _likeness(np.flipud(sent), sent) < 0.5
+    assert likeness(np.flipud(sent), sent) < 0.5
     assert person.faults == []
     expect(person.complaint).to_have_count(0)
 
@@ -59,7 +57,7 @@ def test_the_picture_is_shown_as_it_was_sent(person: Person, answered: Answered,
 def test_the_lesion_is_seen_under_the_heat_map(person: Person, answered: Answered, tmp_path: Path) -> None:
     sent = _sent(answered, tmp_path)
     _open_picture(person, sent)
-    for page in (sent, _page_of(person.image())):
+    for page in (sent, square_of(person.image(), len(sent))):
         heated, brain = _under_the_heat(page)
         assert heated.size > 100
         # Fresh blood is brighter than brain. What lies under the heat map is read off the plain slice beside it.
@@ -80,7 +78,9 @@ def _open_picture(person: Person, sent: Picture) -> None:
     person.open_series("ICH AI picture")
     expect(person.viewport).to_contain_text("ICH AI picture", timeout=PATIENCE_MS)
     # OHIF lays its own words and buttons over the picture: a small part of it. Without the slices it would be 0.73.
-    wait_until(lambda: _likeness(_page_of(person.image()), sent) > 0.97, 60, "the picture is in the viewport")
+    wait_until(
+        lambda: likeness(square_of(person.image(), len(sent)), sent) > 0.97, 60, "the picture is in the viewport"
+    )
 
 
 def _sent(answered: Answered, folder: Path) -> Picture:
@@ -90,28 +90,14 @@ def _sent(answered: Answered, folder: Path) -> Picture:
     return np.asarray(page)
 
 
-def _page_of(viewport: Picture) -> Picture:
-    """Cut the square picture out of the viewport that it fills from top to bottom, at the size that was sent."""
-    height, width, _ = viewport.shape
-    left = (width - height) // 2
-    return np.asarray(Image.fromarray(viewport[:, left : left + height]).resize((1024, 1024)))
-
-
-def _likeness(one: Picture, other: Picture) -> float:
-    """Correlate two pictures of 1024 x 1024 by blocks of 8: letters differ when they are resampled, areas do not."""
-    blocks = [picture.reshape(128, 8, 128, 8, 3).mean((1, 3)).ravel() for picture in (one, other)]
-    return float(np.corrcoef(*blocks)[0, 1]) if all(block.std() > 0 for block in blocks) else 0.0
-
-
 def _under_the_heat(page: Picture) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
     """Return the brightness of the plain slice where the slice beside it is coloured most, and of its whole brain.
 
     The best slice and its heat map stand side by side at the left of the page; the skull tells how far apart.
     """
-    panel = page[250:590, 12:624].astype(np.int16)
+    panel = page[250:590, 12:624]
     skull = panel.min(2) > 235
     shift = max(range(200, 420), key=lambda by: int((skull[:, by:] & skull[:, :-by]).sum()))
     plain, heat = panel[:, :-shift], panel[:, shift:]
-    colour = np.ptp(heat, axis=2)
-    grey = plain.max(2)
-    return grey[colour > 0.6 * colour.max()], grey[(grey > 50) & (grey < 235)]
+    hue, grey = colour(heat), plain.max(2)
+    return grey[hue > 0.6 * hue.max()], grey[(grey > 50) & (grey < 235)]

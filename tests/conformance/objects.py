@@ -50,6 +50,7 @@ class Built:
 def built(name: str) -> tuple[Built, ...]:
     """Return objects of one of `OBJECTS`: the first is of a positive series with everything in its header."""
     full, minimal, ordered, enhanced = corpus.named("utf8"), corpus.minimal(), corpus.ordered(), corpus.enhanced(24)
+    enhanced.header.NumberOfFrames = 25  # one of them is no slice
     ordered.header.LossyImageCompression, ordered.header.LossyImageCompressionRatio = "01", "10"
     sparse = dataclasses.replace(full, header=copy.deepcopy(full.header))
     for keyword in _MAY_BE_MISSING:

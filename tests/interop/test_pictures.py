@@ -11,7 +11,7 @@ import pydicom
 import pydicom.config
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from ichnode.dicom.scu import Remote, store
 from tests.interop.validators import dciodvfy, find_component
@@ -72,7 +72,7 @@ def test_dcmtk_shows_what_was_drawn(name: str, frame: int, tmp_path: Path) -> No
 
 
 def test_they_arrive_as_they_were_compressed_or_not(orthanc: Orthanc, storescp: Storescp, tmp_path: Path) -> None:
-    """Orthanc takes RLE as it is; storescp takes nothing compressed, so that the node sends it the plain pixels."""
+    """Orthanc takes RLE and Deflated as they are; storescp takes neither, so that it is sent the plain pixels."""
     paths = [tmp_path / f"{name}.dcm" for name in ("sc", "sc-frames", "pm")]
     for path in paths:
         path.write_bytes(corpus.pictured(corpus.named("utf8"), "positive", path.stem))
@@ -88,7 +88,8 @@ def test_they_arrive_as_they_were_compressed_or_not(orthanc: Orthanc, storescp: 
             assert (kept[uid].pixel_array == one.pixel_array).all()
             assert str(kept[uid].PatientName) == corpus.NAMES["utf8"][1]
         syntaxes.append({kept[uid].file_meta.TransferSyntaxUID for uid in sent})
-    assert syntaxes == [{ExplicitVRLittleEndian, RLELossless}, {ExplicitVRLittleEndian}]
+    as_made = {ExplicitVRLittleEndian, RLELossless, DeflatedExplicitVRLittleEndian}
+    assert syntaxes == [as_made, {ExplicitVRLittleEndian}]
 
 
 # Negative controls: the validator does catch these -------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,7 @@ def line_height(size: int) -> int:
     return round(size * _LEADING)
 
 
+@lru_cache(4096)
 def width_of(text: str, size: int) -> int:
     """Return the width of one line in pixels, rounded up."""
     return int(np.ceil(_font(size).getlength(text)))
