@@ -1,7 +1,7 @@
 """Seconds and bytes of every object of one answer: a positive head CT of 34 slices, read by the shipped model.
 
-The objects are made one after the other on one core, as the worker makes them. Reading the slices and the network itself
-are not in the figures (`turnaround` has them), and the heat maps stand apart: two formats draw them, one carries them.
+The objects are made one after the other on one core, as the worker makes them. Reading the slices and the network are
+not in the figures (`turnaround` has them), and the heat maps stand apart: two formats draw them, one carries them.
 Beside the seconds stand those of the processor: where they differ much, the machine had something else to do.
 """
 
