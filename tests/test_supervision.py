@@ -122,6 +122,7 @@ def test_what_a_dead_child_held_is_freed_as_soon_as_it_can_be(keep):
 
 def test_back_off_grows_while_nothing_is_done(keep, monkeypatch):
     pauses = []
+    monkeypatch.setattr(supervision, "LONGEST_RESTART_S", 60.0)  # a child that lived longer had not failed at once
     monkeypatch.setattr(supervision, "backoff_s", lambda failures, *_: pauses.append(failures) or 0.01)
     keep("raise SystemExit(2)")
     wait_until(lambda: len(pauses) >= 4)

@@ -119,6 +119,7 @@ def test_held_out_folds_need_the_data(capsys):
     assert "--held-out needs --ct-ich" in capsys.readouterr().err
 
 
+@pytest.mark.timeout(900)
 def test_the_shipped_model_points_at_lesions_of_over_5_ml(shipped):
     """The first 12 phantoms of ``python -m ichnode_training pointing``; all 100 are in docs/data-scientist.md."""
     played = [one for one in on_phantoms(shipped, range(20_000, 20_012)) if one.rule == "largest"]
