@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import tomli_w
 
-from ichnode.worklist import views
+from ichnode.worklist import triage_list, views
 from ichnode.worklist.database import Worklist
 from tests.peers import wait_until
 
@@ -92,7 +92,7 @@ class RunningNode:
 
     def studies(self) -> list[dict[str, Any]]:
         with self.worklist.read() as tx:
-            return views.page(tx, 1000)
+            return triage_list.page(tx, 1000)
 
     def study(self, study_instance_uid: str) -> dict[str, Any] | None:
         with self.worklist.read() as tx:
@@ -101,7 +101,7 @@ class RunningNode:
 
     def series(self) -> list[dict[str, Any]]:
         with self.worklist.read() as tx:
-            return [s for row in views.page(tx, 1000) for s in views.study(tx, row["id"])["series"]]
+            return [s for row in triage_list.page(tx, 1000) for s in views.study(tx, row["id"])["series"]]
 
     def settled(self) -> bool:
         """Whether every series has a current result and nothing is on its way."""

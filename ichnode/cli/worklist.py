@@ -24,17 +24,17 @@ _STYLE = {
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Studies at most.")
 def command(config: Path | None, data: Path | None, as_json: bool, limit: int) -> None:
-    """List the studies: positive, failed, pending, not analysed, negative; the latest first in each.
+    """List the studies: unread first, by urgency (positive, failed, pending, not analysed, negative), score and age.
 
     Example: ichnode worklist --json
     """
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
-    from ichnode.worklist import views
+    from ichnode.worklist import triage_list
 
     node = existing_node(settings)
     with node.worklist.read() as tx:
-        studies = views.page(tx, limit)
+        studies = triage_list.page(tx, limit)
     if as_json:
         click.echo(json.dumps(studies, indent=2, ensure_ascii=False))
     else:
@@ -54,6 +54,7 @@ def _table(studies: list[dict[str, Any]]) -> None:
     for s in studies:
         verdict = s["verdict"].replace("_", " ") + ("\n(preliminary)" if s["preliminary"] else "")
         verdict += "\n(failed)" if s["failed"] else ""
+        verdict += f"\n(read by {s['read_by']})" if s["read_by"] else ""
         score = "" if s["any_score"] is None else f"{s['any_score']:.2f}"
         reports, notices = (_in_numbers(s[what]) for what in ("deliveries", "notices"))
         table.add_row(

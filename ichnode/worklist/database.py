@@ -16,10 +16,11 @@ from sqlalchemy.pool import QueuePool
 
 from ichnode.core.group import Group
 from ichnode.errors import PermanentError, TransientError
-from ichnode.worklist import schema
+from ichnode.worklist import schema, standings
 
 BUSY_TIMEOUT_S = 30
 T = TypeVar("T")
+_CHANGED = "ichnode.changed_studies"
 
 
 class Worklist:
@@ -76,7 +77,9 @@ class Worklist:
         """
         try:
             with self._writing, self._engine.connect() as connection, connection.begin():
+                changed = connection.info[_CHANGED] = set[int]()
                 yield connection
+                standings.refresh(connection, changed)
         except OperationalError as error:
             raise TransientError(f"The worklist cannot be written now: {error.orig}.", "WORKLIST") from error
 
@@ -104,6 +107,7 @@ class Worklist:
             with self._engine.connect() as connection, connection.begin():
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+                standings.fill(connection)
         except CommandError as error:
             raise PermanentError(f"The worklist comes from another version of ichnode: {error}.", "SCHEMA") from error
         except DBAPIError as error:
@@ -119,7 +123,12 @@ class Worklist:
 def note(
     tx: Connection, at: datetime, name: str, /, study_id: int | None, series_id: int | None, **detail: Any
 ) -> None:
-    """Write one journal row inside the caller's transaction. Never patient data in `detail`."""
+    """Write one journal row inside the caller's transaction. Never patient data in `detail`.
+
+    Where the study stands is computed anew at the end of the transaction.
+    """
+    if study_id is not None:
+        tx.info.setdefault(_CHANGED, set()).add(study_id)
     tx.execute(insert(schema.journal).values(at=at, study_id=study_id, series_id=series_id, event=name, detail=detail))
 
 

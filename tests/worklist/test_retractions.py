@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ichnode.worklist import deliveries, results, retractions, schema, views
+from ichnode.worklist import deliveries, results, retractions, schema, triage_list, views
 from tests.made import analysed_series, answer, events, finish, report_row, rows
 from tests.worklist.test_results import next_revision, offer
 
@@ -30,7 +30,7 @@ def reject(worklist, clock, *destinations):
 
 def verdict(worklist):
     with worklist.read() as tx:
-        (line,) = views.page(tx)
+        (line,) = triage_list.page(tx)
     return line["verdict"]
 
 

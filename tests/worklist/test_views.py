@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ichnode.core.findings import Warned
-from ichnode.worklist import assembly, deliveries, jobs, views
+from ichnode.worklist import assembly, deliveries, jobs, readings, triage_list, views
 from tests.made import (
     analysed_series,
     answer,
@@ -26,7 +26,7 @@ REASON = Warned("NOT_HEAD", "The series does not show a head.")
 
 def page(worklist, **options):
     with worklist.read() as tx:
-        return views.page(tx, **options)
+        return triage_list.page(tx, **options)
 
 
 def ignored(worklist, clock, facts, report=False):
@@ -69,16 +69,27 @@ def test_the_most_urgent_first(filled):
     assert [row["any_score"] for row in page(filled)] == [0.9, None, None, None, 0.1]
 
 
-def test_the_latest_first_in_each(worklist, clock):
-    for name in ("a", "b", "c"):
-        analysed_series(worklist, clock, study_facts(name), 0.9)
+def test_what_waits_for_somebody_stands_the_higher_the_longer_and_of_the_rest_the_newest_comes_first(worklist, clock):
+    for name, score in (("a", 0.9), ("b", 0.9), ("c", 0.1), ("d", 0.1), ("e", 0.95)):
+        analysed_series(worklist, clock, study_facts(name), score)
         clock.forward(1)
-    assert names(worklist) == ["c", "b", "a"]
+    assert names(worklist) == ["e", "a", "b", "d", "c"]
+
+
+def test_what_was_read_goes_below_everything_that_was_not(filled, clock):
+    top = page(filled)[0]["id"]
+    with filled.write() as tx:
+        readings.sign_off(tx, clock(), "ada", top, readings.latest_result(tx, top))
+    assert names(filled) == ["failed", "pending", "not analysed", "negative", "positive"]
+    assert page(filled)[-1]["read_by"] == "ada"
 
 
 def test_page_by_page(filled):
-    assert names(filled, most=2) == ["positive", "failed"]
-    assert names(filled, most=2, skip=2) == ["pending", "not analysed"]
+    first = page(filled, most=2)
+    assert [line["accession_number"] for line in first] == ["A-positive", "A-failed"]
+    second = page(filled, most=2, after=triage_list.key_of(first[-1]))
+    assert [line["accession_number"] for line in second] == ["A-pending", "A-not analysed"]
+    assert page(filled, most=2, before=triage_list.key_of(second[0])) == first
 
 
 def test_a_line_says_what_a_person_needs(filled, clock):

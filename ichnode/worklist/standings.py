@@ -1,0 +1,118 @@
+"""Where each study stands: computed from the facts, in the transaction that changes them.
+
+Whoever writes a journal row about a study has changed it; `Worklist.write` brings the standings of all such studies up
+to date just before it commits. The table holds nothing that could not be computed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from ichnode.core.lifecycle import DeliveryState, JobState, SeriesState
+from ichnode.core.triage import place_of_study, urgency_of
+from ichnode.worklist import schema
+from ichnode.worklist.standing_table import standings
+
+_ST, _SE, _J, _R, _P, _D = (
+    schema.studies, schema.series, schema.jobs, schema.results, schema.reports, schema.deliveries,
+)  # fmt: skip
+
+
+def refresh(tx: Connection, study_ids: Iterable[int]) -> None:
+    """Bring the standings of some studies up to date."""
+    for study_id in sorted(study_ids):
+        study = tx.execute(select(_ST).where(_ST.c.id == study_id)).mappings().first()
+        series = tx.execute(select(_SE).where(_SE.c.study_id == study_id)).mappings().all()
+        tx.execute(delete(standings).where(standings.c.study_id == study_id))
+        if study is not None and series:
+            tx.execute(insert(standings).values(study_id=study_id, **_standing(tx, dict(study), series)))
+
+
+def fill(tx: Connection) -> None:
+    """Compute what is missing: the worklist comes from a version that kept no standings."""
+    missing = (
+        select(_SE.c.study_id)
+        .distinct()
+        .where(~select(standings.c.study_id).where(standings.c.study_id == _SE.c.study_id).exists())
+    )
+    refresh(tx, tx.scalars(missing).all())
+
+
+def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> dict[str, Any]:
+    ids = [row["id"] for row in series]
+    jobs = tx.execute(select(_J.c.series_id, _J.c.kind, _J.c.state, _J.c.revision).where(_J.c.series_id.in_(ids))).all()
+    results = tx.execute(
+        select(
+            _R.c.id, _R.c.series_id, _R.c.verdict, _R.c.preliminary, _R.c.any_score, _R.c.retraction, _R.c.created_at
+        ).where(_R.c.series_id.in_(ids), _R.c.superseded_at.is_(None))
+    ).all()
+    deliveries, delivered_at = _deliveries(tx, [row.id for row in results])
+    stands = [row for row in results if row.retraction is None]
+    said = {row.verdict for row in stands}
+    revisions = {row["id"]: row["revision"] for row in series}
+    is_open = any(row["state"] == SeriesState.RECEIVING for row in series) or any(
+        job.state in (JobState.QUEUED, JobState.RUNNING) for job in jobs
+    )
+    job_failed = any(job.state == JobState.FAILED and job.revision == revisions[job.series_id] for job in jobs)
+    failed = job_failed or bool(deliveries.get(DeliveryState.FAILED))
+    verdict = _verdict(said, is_open, retracted=len(stands) < len(results))
+    scores = [row.any_score for row in stands if row.any_score is not None]
+    arrived_at = max(row["last_slice_at"] for row in series)
+    urgency = urgency_of(verdict, failed)
+    place = place_of_study(urgency, max(scores, default=None), arrived_at, study["read_at"] is not None)
+    reason = _reason(series) if verdict == "not_analysed" else None
+    answers = [row.created_at for row in stands if row.verdict == verdict]
+    return {
+        **place._asdict(),
+        "status": _status(verdict, job_failed, jobs),
+        "study_date": study["study_date"],
+        "verdict": verdict,
+        "urgency": urgency,
+        "any_score": max(scores, default=None),
+        "preliminary": any(row.preliminary for row in results),
+        "failed": failed,
+        "reason_code": reason["reason_code"] if reason else None,
+        "reason": reason["reason"] if reason else None,
+        "deliveries": deliveries,
+        "arrived_at": arrived_at,
+        "answered_at": max(answers, default=None),
+        "delivered_at": delivered_at,
+        "search": "\n".join((study["patient_name"], study["patient_id"], study["accession_number"])).casefold(),
+    }
+
+
+def _deliveries(tx: Connection, result_ids: list[int]) -> tuple[dict[str, int], datetime | None]:
+    rows = tx.execute(
+        select(_D.c.state, func.count(), func.min(_D.c.delivered_at))
+        .select_from(_D.join(_P, _P.c.id == _D.c.report_id))
+        .where(_P.c.result_id.in_(result_ids))
+        .group_by(_D.c.state)
+    ).all()
+    first = min((row[2] for row in rows if row[2] is not None), default=None)
+    return {row[0]: row[1] for row in rows}, datetime.fromisoformat(first) if isinstance(first, str) else first
+
+
+def _verdict(said: set[str], is_open: bool, retracted: bool) -> str:
+    if "positive" in said:
+        return "positive"
+    if is_open:
+        return "pending"
+    if "negative" in said:
+        return "negative"
+    return "retracted" if retracted else "not_analysed"
+
+
+def _status(verdict: str, job_failed: bool, jobs: Sequence[Any]) -> str:
+    if verdict == "pending":
+        return "running" if any(job.state == JobState.RUNNING and job.kind == "analyse" for job in jobs) else "waiting"
+    return "failed" if verdict == "not_analysed" and job_failed else verdict
+
+
+def _reason(series: Sequence[Any]) -> Any:
+    """Of the series of a study of which none was read, the largest says best why."""
+    given = [row for row in series if row["reason_code"]]
+    return max(given, key=lambda row: (row["reason_code"] != "ANOTHER_SERIES_CHOSEN", row["received"]), default=None)
