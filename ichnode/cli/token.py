@@ -52,7 +52,10 @@ def add(config: Path | None, data: Path | None, scopes: tuple[str, ...], days: i
 @command.command("list")
 @config_option
 def show(config: Path | None, data: Path | None) -> None:
-    """List the tokens. Example: ichnode token list"""
+    """List the tokens.
+
+    Example: ichnode token list
+    """
     settings = settings_from(config, data)
     from ichnode.steps.node import open_node
     from ichnode.worklist import tokens
@@ -72,7 +75,10 @@ def show(config: Path | None, data: Path | None) -> None:
 @config_option
 @click.argument("name")
 def revoke(config: Path | None, data: Path | None, name: str) -> None:
-    """End a token, from this moment on. Example: ichnode token revoke monitoring"""
+    """End a token, from this moment on.
+
+    Example: ichnode token revoke monitoring
+    """
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
     from ichnode.worklist import tokens

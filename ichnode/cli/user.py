@@ -35,7 +35,10 @@ def add(
     config: Path | None, data: Path | None, role: str, at_the_proxy: bool, password_file: TextIO | None,
     name: str,
 ) -> None:  # fmt: skip
-    """Add the account NAME. Example: ichnode user add ada --role radiologist"""
+    """Add the account NAME.
+
+    Example: ichnode user add ada --role radiologist
+    """
     settings = settings_from(config, data)
     from ichnode.errors import PermanentError
     from ichnode.steps.node import open_node
@@ -54,7 +57,10 @@ def add(
 @command.command("list")
 @config_option
 def show(config: Path | None, data: Path | None) -> None:
-    """List the accounts. Example: ichnode user list"""
+    """List the accounts.
+
+    Example: ichnode user list
+    """
     settings = settings_from(config, data)
     from ichnode.steps.node import open_node
     from ichnode.worklist import accounts
@@ -95,7 +101,10 @@ def password(config: Path | None, data: Path | None, password_file: TextIO | Non
 @click.option("--role", type=_ROLE, required=True)
 @click.argument("name")
 def role(config: Path | None, data: Path | None, role: str, name: str) -> None:
-    """Give NAME another role. Example: ichnode user role ada --role administrator"""
+    """Give NAME another role.
+
+    Example: ichnode user role ada --role administrator
+    """
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
     from ichnode.worklist import accounts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,7 +16,7 @@ from starlette.types import Scope
 
 from ichnode.errors import IchnodeError
 from ichnode.steps.node import Node
-from ichnode.web import errors, sign_in, slices, study_page, teach, worklist_page
+from ichnode.web import errors, events, sign_in, slices, study_page, teach, worklist_page
 from ichnode.web.armour import Armour
 from ichnode.web.pages import STATIC
 from ichnode.web.refusals import Refused
@@ -40,8 +41,8 @@ def create_app(node: Node) -> Starlette:
         Exception: errors.unexpected,
     }
     routes = [
-        *sign_in.ROUTES, *worklist_page.ROUTES, *study_page.ROUTES, *slices.ROUTES, *teach.ROUTES,
-        Mount("/static", _Kept(directory=STATIC), name="static"),
+        *sign_in.ROUTES, *worklist_page.ROUTES, *events.ROUTES, *study_page.ROUTES, *slices.ROUTES,
+        *teach.ROUTES, Mount("/static", _Kept(directory=STATIC), name="static"),
     ]  # fmt: skip
     app = Starlette(
         routes=routes,
@@ -52,4 +53,7 @@ def create_app(node: Node) -> Starlette:
         ],
     )
     app.state.node = node
+    app.state.pulse = events.Pulse(node)
+    app.state.stopping = threading.Event()
+    app.state.seen = {}  # what each open page has shown already; lost, a line more stands in the audit journal
     return app

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from ichnode.web import wording
 from ichnode.web.visitor import Visitor, node_of
 
 STATIC = Path(__file__).parent / "static"
@@ -34,6 +35,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.globals["static"] = static
     made.globals["version"] = version("ichnode")
+    made.globals["words"] = wording
     return made
 
 

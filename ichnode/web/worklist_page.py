@@ -1,22 +1,90 @@
-"""The worklist: what needs eyes first."""
+"""The worklist: what needs eyes first. It renews itself when something changes; its filters are in its address."""
 
 from __future__ import annotations
 
+import secrets
+from typing import Any
+
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from ichnode.web.doors import door
+from ichnode.web.filters import Filter, read_filter, read_key, write_key
 from ichnode.web.pages import page
 from ichnode.web.visitor import Visitor, node_of, note_view
-from ichnode.worklist import triage_list
+from ichnode.worklist import audit, searches, triage_list
+
+LINES = 50
+TABS = (
+    ("", "All"), ("positive", "Suspected"), ("failed", "Failed"), ("waiting", "Waiting"), ("running", "Running"),
+    ("not_analysed", "Not analysed"), ("negative", "None detected"), ("retracted", "Withdrawn"),
+)  # fmt: skip
 
 
 def worklist(request: Request, visitor: Visitor) -> Response:
-    """Show the studies."""
-    with node_of(request).worklist.read() as tx:
-        studies = triage_list.page(tx)
-    note_view(request, visitor, "worklist.viewed", studies=[s["id"] for s in studies])
-    return page(request, "worklist.html", visitor, studies=studies)
+    """Show the page."""
+    shown = _shown(request, visitor)
+    ids = [line["id"] for line in shown["studies"]]
+    note_view(request, visitor, "worklist.viewed", studies=ids)
+    request.app.state.seen[visitor.csrf] = frozenset(ids)
+    return page(request, "worklist.html", visitor, **shown)
 
 
-ROUTES = [door("/", "worklist.read", worklist)]
+def worklist_again(request: Request, visitor: Visitor) -> Response:
+    """Show the list alone, to a page that is open."""
+    shown = _shown(request, visitor)
+    ids = frozenset(line["id"] for line in shown["studies"])
+    if new := ids - request.app.state.seen.get(visitor.csrf, frozenset()):
+        note_view(request, visitor, "worklist.viewed", studies=sorted(new))
+        request.app.state.seen[visitor.csrf] = ids
+    return page(request, "worklist_list.html", visitor, **shown)
+
+
+def search(request: Request, visitor: Visitor) -> Response:
+    """Turn what was typed into an address that names nobody."""
+    node, form = node_of(request), request.state.form
+    asked = read_filter(form)
+    text = str(form.get("text", "")).strip()[:200]
+    key = ""
+    if text:
+        key = secrets.token_urlsafe(12)
+        with node.worklist.write() as tx:
+            searches.keep(tx, node.now(), visitor.name, key, text)
+            audit.record(tx, node.now(), visitor.name, "worklist.searched", address=visitor.address)
+    return RedirectResponse(f"/{asked.address(search=key)}", 303)
+
+
+def _shown(request: Request, visitor: Visitor) -> dict[str, Any]:
+    node = node_of(request)
+    asked = read_filter(request.query_params)
+    after, before = (read_key(request.query_params.get(name)) for name in ("after", "before"))
+    with node.worklist.read() as tx:
+        text = searches.find(tx, visitor.name, asked.search) if asked.search else ""
+        chosen = asked.chosen(text or "")
+        found = [] if text is None else triage_list.page(tx, LINES + 1, after, before, chosen)
+        counts = triage_list.counts(tx)
+    more, found = len(found) > LINES, (found[-LINES:] if before else found[:LINES])
+    has_next, has_previous = (True, more) if before else (more, bool(after))
+    return {
+        "studies": found,
+        "counts": counts,
+        "tabs": TABS,
+        "asked": asked,
+        "text": text or "",
+        "forgotten": text is None,
+        "now": node.now(),
+        "next": _edge(asked, "after", found[-1]) if found and has_next else "",
+        "previous": _edge(asked, "before", found[0]) if found and has_previous else "",
+        "here": request.url.query,
+    }
+
+
+def _edge(asked: Filter, side: str, line: dict[str, Any]) -> str:
+    return "/" + asked.address(**{side: write_key(triage_list.key_of(line))})
+
+
+ROUTES = [
+    door("/", "worklist.read", worklist),
+    door("/worklist/list", "worklist.read", worklist_again, by_itself=True),
+    door("/worklist/search", "worklist.read", search, ("POST",)),
+]

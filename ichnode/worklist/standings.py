@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, select
 
 from ichnode.core.lifecycle import DeliveryState, JobState, SeriesState
 from ichnode.core.triage import place_of_study, urgency_of
@@ -47,7 +47,14 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
     jobs = tx.execute(select(_J.c.series_id, _J.c.kind, _J.c.state, _J.c.revision).where(_J.c.series_id.in_(ids))).all()
     results = tx.execute(
         select(
-            _R.c.id, _R.c.series_id, _R.c.verdict, _R.c.preliminary, _R.c.any_score, _R.c.retraction, _R.c.created_at
+            _R.c.id,
+            _R.c.series_id,
+            _R.c.verdict,
+            _R.c.preliminary,
+            _R.c.any_score,
+            _R.c.retraction,
+            _R.c.created_at,
+            case((_R.c.verdict == "not_analysed", _R.c.outcome)).label("outcome"),
         ).where(_R.c.series_id.in_(ids), _R.c.superseded_at.is_(None))
     ).all()
     deliveries, delivered_at = _deliveries(tx, [row.id for row in results])
@@ -64,7 +71,7 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
     arrived_at = max(row["last_slice_at"] for row in series)
     urgency = urgency_of(verdict, failed)
     place = place_of_study(urgency, max(scores, default=None), arrived_at, study["read_at"] is not None)
-    reason = _reason(series) if verdict == "not_analysed" else None
+    code, reason = _reason(series, stands) if verdict == "not_analysed" else (None, None)
     answers = [row.created_at for row in stands if row.verdict == verdict]
     return {
         **place._asdict(),
@@ -75,8 +82,8 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
         "any_score": max(scores, default=None),
         "preliminary": any(row.preliminary for row in results),
         "failed": failed,
-        "reason_code": reason["reason_code"] if reason else None,
-        "reason": reason["reason"] if reason else None,
+        "reason_code": code,
+        "reason": reason,
         "deliveries": deliveries,
         "arrived_at": arrived_at,
         "answered_at": max(answers, default=None),
@@ -112,7 +119,11 @@ def _status(verdict: str, job_failed: bool, jobs: Sequence[Any]) -> str:
     return "failed" if verdict == "not_analysed" and job_failed else verdict
 
 
-def _reason(series: Sequence[Any]) -> Any:
-    """Of the series of a study of which none was read, the largest says best why."""
+def _reason(series: Sequence[Any], results: Sequence[Any]) -> tuple[str | None, str | None]:
+    """Return code and sentence: of the largest series that was not to be read, else of an analysis that failed."""
+    said = [row.outcome["reason"] for row in results if row.outcome and row.outcome.get("reason")]
     given = [row for row in series if row["reason_code"]]
-    return max(given, key=lambda row: (row["reason_code"] != "ANOTHER_SERIES_CHOSEN", row["received"]), default=None)
+    if not given:
+        return (said[0]["code"], said[0]["sentence"]) if said else (None, None)
+    best = max(given, key=lambda row: (row["reason_code"] != "ANOTHER_SERIES_CHOSEN", row["received"]))
+    return best["reason_code"], best["reason"]

@@ -1,0 +1,120 @@
+// The worklist renews itself without losing the reader's place, tells of new positives if wanted, and needs no mouse.
+import { say, signIn } from "./app.js";
+import { listen } from "./news.js";
+
+const list = () => document.getElementById("list");
+const links = () => [...document.querySelectorAll("#list a.open")];
+
+// News. Which positives were told of already is kept as long as the tab.
+const told = new Set(JSON.parse(sessionStorage.getItem("ichnode.told") || "null") || []);
+let first = sessionStorage.getItem("ichnode.told") === null;
+listen((news) => {
+  const fresh = news.positives.filter((id) => !told.has(id));
+  fresh.forEach((id) => told.add(id));
+  sessionStorage.setItem("ichnode.told", JSON.stringify([...told].slice(-500)));
+  if (fresh.length && !first) announce(fresh);
+  first = false;
+  document.body.dispatchEvent(new CustomEvent("change-on-node"));
+}, signIn);
+
+// The reader's place: the row in focus, else the first row in sight, stays where it is on the screen.
+let anchor = null;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id !== "list") return;
+  const held = document.activeElement?.closest?.("#list tr");
+  const seen = [...document.querySelectorAll("#list tbody tr")].find((row) => row.getBoundingClientRect().bottom > 0);
+  const row = held || (scrollY > 80 ? seen : null);
+  anchor = row && { id: row.id, top: row.getBoundingClientRect().top };
+  anchor ??= { id: "", top: 0 };
+  anchor.rows = new Set([...document.querySelectorAll("#list tbody tr")].map((one) => one.id));
+});
+document.addEventListener("htmx:afterSettle", () => {
+  if (!anchor) return;
+  for (const row of document.querySelectorAll("#list tr.unread.positive")) {
+    if (!anchor.rows.has(row.id)) row.classList.add("fresh");
+  }
+  const row = anchor.id && document.getElementById(anchor.id);
+  if (row) scrollBy({ top: row.getBoundingClientRect().top - anchor.top, behavior: "instant" });
+  anchor = null;
+});
+
+// Sound and notification: off until somebody wants them on this machine. No patient is ever named.
+const wanted = (name) => localStorage.getItem(`ichnode.${name}`) === "yes";
+function announce(fresh) {
+  const words = fresh.length === 1 ? "A positive study has arrived." : `${fresh.length} positive studies have arrived.`;
+  say(words);
+  if (wanted("sound")) tone();
+  if (wanted("notify") && window.Notification?.permission === "granted" && document.hidden) {
+    const note = new Notification("ichnode", { body: words, tag: "ichnode.positive" });
+    note.onclick = () => { window.focus(); note.close(); };
+  }
+}
+let audio = null;
+function tone() {
+  audio ??= new AudioContext();
+  audio.resume();
+  [523.25, 659.25].forEach((hertz, i) => {
+    const at = audio.currentTime + i * 0.22;
+    const voice = audio.createOscillator();
+    const loud = audio.createGain();
+    voice.frequency.value = hertz;
+    loud.gain.setValueAtTime(0, at);
+    loud.gain.linearRampToValueAtTime(0.12, at + 0.03);
+    loud.gain.exponentialRampToValueAtTime(0.001, at + 0.5);
+    voice.connect(loud).connect(audio.destination);
+    voice.start(at);
+    voice.stop(at + 0.55);
+  });
+}
+for (const name of ["sound", "notify"]) {
+  const button = document.getElementById(name);
+  button.setAttribute("aria-pressed", String(wanted(name)));
+  button.addEventListener("click", async () => {
+    const on = !wanted(name);
+    if (on && name === "notify") {
+      if (!window.Notification || (await Notification.requestPermission()) !== "granted") {
+        say("This browser does not allow notifications here.");
+        return;
+      }
+    }
+    localStorage.setItem(`ichnode.${name}`, on ? "yes" : "no");
+    button.setAttribute("aria-pressed", String(on));
+    if (on && name === "sound") tone();
+  });
+}
+document.getElementById("print").addEventListener("click", () => print());
+
+// Keys.
+const dialog = document.getElementById("key-list");
+document.getElementById("keys").addEventListener("click", () => dialog.showModal());
+document.getElementById("read").addEventListener("change", (event) => event.target.form.requestSubmit());
+function step(by) {
+  const all = links();
+  const at = all.indexOf(document.activeElement);
+  const next = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + by, 0), all.length - 1)];
+  next?.focus();
+  next?.closest("tr").scrollIntoView({ block: "nearest" });
+}
+const tabs = ["all", "positive", "failed", "waiting", "running", "not_analysed", "negative", "retracted"];
+const keys = {
+  j: () => step(1), ArrowDown: () => step(1), k: () => step(-1), ArrowUp: () => step(-1),
+  t: () => { scrollTo({ top: 0 }); links()[0]?.focus(); },
+  n: () => document.getElementById("next")?.click(), p: () => document.getElementById("previous")?.click(),
+  "/": () => document.getElementById("text").select(),
+  "?": () => dialog.showModal(),
+  u: () => {
+    const read = document.getElementById("read");
+    read.value = read.value === "no" ? "" : "no";
+    read.form.requestSubmit();
+  },
+};
+tabs.forEach((tab, i) => { keys[String(i)] = () => document.getElementById(`tab-${tab}`)?.click(); });
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
+  if (event.target.matches("input, select, textarea")) {
+    if (event.key === "Escape") { event.target.blur(); links()[0]?.focus(); }
+    return;
+  }
+  const act = keys[event.key];
+  if (act) { event.preventDefault(); act(); }
+});
