@@ -98,7 +98,7 @@ def password(config: Path | None, data: Path | None, password_file: TextIO | Non
 
 @command.command()
 @config_option
-@click.option("--role", type=_ROLE, required=True)
+@click.option("--role", type=_ROLE, required=True, help="What the account is for from now on.")
 @click.argument("name")
 def role(config: Path | None, data: Path | None, role: str, name: str) -> None:
     """Give NAME another role.

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from ichnode.cli.ichnode import group
-from ichnode.worklist import schema
+from ichnode.worklist import schema, standings
 from tests.archive import Archive
 from tests.peers import free_port
 
@@ -158,12 +158,12 @@ def test_a_worklist_that_is_none(ichnode, data):
 
 
 def test_what_nobody_expected_is_one_sentence(ichnode, filled, data, monkeypatch):
-    from ichnode.worklist import views
+    from ichnode.worklist import triage_list
 
     def broken(*_):
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(views, "page", broken)
+    monkeypatch.setattr(triage_list, "page", broken)
     said = ichnode("worklist", "--data", data)
     assert said.code == 1
     assert said.err.startswith("Something unexpected happened (ZeroDivisionError).")
@@ -222,6 +222,7 @@ class TestShow:
     def test_what_a_destination_says_of_keeping_it(self, ichnode, filled, node, data):
         with node.worklist.write() as tx:
             tx.execute(schema.deliveries.update().values(state="awaiting", error=None))
+            standings.refresh(tx, range(1, 5))
         assert "pacs: awaiting commitment, 1 attempt(s)" in ichnode("show", "A-positive", "--data", data).out
         assert "1 awaiting commitment" in ichnode("worklist", "--data", data).out
 
@@ -266,7 +267,7 @@ class TestRetry:
 
 
 def claim_kinds(node):
-    from ichnode.worklist import schema
+    from ichnode.worklist import schema, standings
     from tests.made import rows
 
     return [row["kind"] for row in rows(node.worklist, schema.jobs, state="queued")]
