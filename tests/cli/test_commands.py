@@ -267,7 +267,7 @@ class TestRetry:
 
 
 def claim_kinds(node):
-    from ichnode.worklist import schema, standings
+    from ichnode.worklist import schema
     from tests.made import rows
 
     return [row["kind"] for row in rows(node.worklist, schema.jobs, state="queued")]

@@ -18,7 +18,9 @@ from ichnode.steps.node import Node, open_node
 from ichnode.web import passwords
 from ichnode.web.server import WebServer
 from ichnode.worklist import accounts, tokens
+from ichnode.worklist.database import Worklist
 from tests.made import Clock
+from tests.web import ward
 
 PASSWORD = "correct horse battery"
 
@@ -57,6 +59,32 @@ def node(tmp_path: Path, empty_worklist: Path, options: dict[str, Any]) -> Itera
     node.worklist.dispose()
 
 
+@pytest.fixture(scope="session")
+def one_morning(
+    tmp_path_factory: pytest.TempPathFactory, empty_worklist: Path, kept_password: str
+) -> tuple[Path, Clock]:
+    """A worklist as `tests.web.ward` fills it, with an account of each role, and the clock at its end."""
+    file, clock = tmp_path_factory.mktemp("morning") / "worklist.sqlite", Clock()
+    shutil.copy(empty_worklist, file)
+    worklist = Worklist(f"sqlite:///{file}")
+    with worklist.write() as tx:
+        for role in ("reader", "radiologist", "administrator"):
+            accounts.add(tx, clock(), role, role, kept_password)
+    ward.morning(worklist, clock)
+    worklist.dispose()
+    return file, clock
+
+
+@pytest.fixture
+def morning(node: Node, one_morning: tuple[Path, Clock]) -> Node:
+    """The node on such a morning."""
+    file, clock = one_morning
+    node.worklist.dispose()
+    shutil.copy(file, node.settings.node.data / "worklist.sqlite")
+    node.now.at = clock.at  # type: ignore[attr-defined]
+    return node
+
+
 @pytest.fixture
 def served(node: Node) -> Iterator[WebServer]:
     server = WebServer(node)
@@ -79,6 +107,8 @@ def kept_password() -> Iterator[str]:
 def people(node: Node, kept_password: str) -> Node:
     """An account of each role, named after it."""
     with node.worklist.write() as tx:
+        if accounts.any_account(tx):
+            return node
         for role in ("reader", "radiologist", "administrator"):
             accounts.add(tx, node.now(), role, role, kept_password)
     return node

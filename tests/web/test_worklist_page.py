@@ -11,13 +11,6 @@ from ichnode.web import events, worklist_page
 from ichnode.worklist import readings
 from ichnode.worklist.people import audit
 from tests.made import head_slices, rows, study_facts, take
-from tests.web import ward
-
-
-@pytest.fixture
-def morning(people):
-    ward.morning(people.worklist, people.now)
-    return people
 
 
 def names(text: str) -> list[str]:
@@ -83,9 +76,8 @@ def test_a_search_is_nobody_elses(morning, visitor):
     assert "forgotten" in other.text
 
 
-def test_page_by_page_there_and_back(people, visitor, monkeypatch):
+def test_page_by_page_there_and_back(morning, visitor, monkeypatch):
     monkeypatch.setattr(worklist_page, "LINES", 4)
-    ward.morning(people.worklist, people.now)
     visit = visitor("reader")
     seen, address = [], "/"
     while address:
