@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
-from ichnode.worklist.schema import UtcTime, metadata
+from ichnode.worklist.schema import metadata
+from ichnode.worklist.utc import UtcTime
 
 standings = Table(
     "standings",
@@ -22,7 +23,8 @@ standings = Table(
     Column("failed", Boolean, nullable=False),
     Column("reason_code", String(64)),
     Column("reason", Text),
-    Column("deliveries", JSON, nullable=False),  # number by state
+    Column("deliveries", JSON, nullable=False),  # number of objects by state
+    Column("notices", JSON, nullable=False),  # number of notices to channels by state
     Column("arrived_at", UtcTime, nullable=False),
     Column("answered_at", UtcTime),
     Column("delivered_at", UtcTime),  # the first of them

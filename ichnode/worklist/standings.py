@@ -17,8 +17,8 @@ from ichnode.core.triage import place_of_study, urgency_of
 from ichnode.worklist import schema
 from ichnode.worklist.standing_table import standings
 
-_ST, _SE, _J, _R, _P, _D = (
-    schema.studies, schema.series, schema.jobs, schema.results, schema.reports, schema.deliveries,
+_ST, _SE, _J, _R, _P, _D, _N = (
+    schema.studies, schema.series, schema.jobs, schema.results, schema.reports, schema.deliveries, schema.notices,
 )  # fmt: skip
 
 
@@ -58,6 +58,7 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
         ).where(_R.c.series_id.in_(ids), _R.c.superseded_at.is_(None))
     ).all()
     deliveries, delivered_at = _deliveries(tx, [row.id for row in results])
+    notices = _notices(tx, study["id"])
     stands = [row for row in results if row.retraction is None]
     said = {row.verdict for row in stands}
     revisions = {row["id"]: row["revision"] for row in series}
@@ -65,7 +66,7 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
         job.state in (JobState.QUEUED, JobState.RUNNING) for job in jobs
     )
     job_failed = any(job.state == JobState.FAILED and job.revision == revisions[job.series_id] for job in jobs)
-    failed = job_failed or bool(deliveries.get(DeliveryState.FAILED))
+    failed = job_failed or DeliveryState.FAILED in deliveries or DeliveryState.FAILED in notices
     verdict = _verdict(said, is_open, retracted=len(stands) < len(results))
     scores = [row.any_score for row in stands if row.any_score is not None]
     arrived_at = max(row["last_slice_at"] for row in series)
@@ -85,6 +86,7 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
         "reason_code": code,
         "reason": reason,
         "deliveries": deliveries,
+        "notices": notices,
         "arrived_at": arrived_at,
         "answered_at": max(answers, default=None),
         "delivered_at": delivered_at,
@@ -101,6 +103,13 @@ def _deliveries(tx: Connection, result_ids: list[int]) -> tuple[dict[str, int], 
     ).all()
     first = min((row[2] for row in rows if row[2] is not None), default=None)
     return {row[0]: row[1] for row in rows}, datetime.fromisoformat(first) if isinstance(first, str) else first
+
+
+def _notices(tx: Connection, study_id: int) -> dict[str, int]:
+    rows = tx.execute(
+        select(_D.c.state, func.count()).join(_N).where(_N.c.study_id == study_id).group_by(_D.c.state)
+    ).all()
+    return {row[0]: row[1] for row in rows}
 
 
 def _verdict(said: set[str], is_open: bool, retracted: bool) -> str:
