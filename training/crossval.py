@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from ichnode.inference.bundle import Preprocessing
 from ichnode.inference.network import CnnLstm
-from ichnode.inference.preprocess import channels
+from ichnode.inference.preprocess import channels, with_neighbours
 
-from .heads import Head
-from .loop import train
+from .grid import GridScan
+from .loop import Setting, train
+from .pictures import Pictures
 from .recipe import Recipe
 
 _MICRO_BATCH = 4
 
 
-def folds(heads: Sequence[Head], count: int, seed: int) -> list[frozenset[str]]:
+def folds(heads: Sequence[GridScan], count: int, seed: int) -> list[frozenset[str]]:
     """Split the patients into `count` folds with the same mix of bleeds in each.
 
     Patients are ordered by what they bear (their set of classes, rarest sets first) and dealt out in turn, so that two
@@ -32,10 +33,11 @@ def folds(heads: Sequence[Head], count: int, seed: int) -> list[frozenset[str]]:
     return [frozenset(shuffled[index].patient for index in ranked[place::count]) for place in range(count)]
 
 
-def score(network: CnnLstm, head: Head, how: Preprocessing) -> NDArray[np.float32]:
+def score(network: CnnLstm, head: GridScan, how: Preprocessing) -> NDArray[np.float32]:
     """Score every slice of a head as the node's engine does, mirrored reading included; shape (slices, 6)."""
     with torch.inference_mode():
-        pictures = channels(torch.from_numpy(head.hu), how)
+        hu = torch.from_numpy(np.array(head.hu, np.float32))
+        pictures = channels(hu[with_neighbours(range(len(hu)), len(hu), how)], how)
         views = (pictures, pictures.flip(-1)) if how.mirrored else (pictures,)
         read = [
             torch.sigmoid(
@@ -48,7 +50,7 @@ def score(network: CnnLstm, head: Head, how: Preprocessing) -> NDArray[np.float3
 
 
 def cross_validate(
-    heads: Sequence[Head], recipe: Recipe, count: int, seed: int, tell: Callable[[int, float], None]
+    heads: Sequence[GridScan], recipe: Recipe, count: int, seed: int, tell: Callable[[int, int, float, float], None]
 ) -> tuple[dict[str, NDArray[np.float32]], CnnLstm]:
     """Train the networks of `count` folds and one on all patients, in step.
 
@@ -58,7 +60,9 @@ def cross_validate(
         For every patient the scores of the one network that has not seen them; and the network that has seen all.
     """
     parts = folds(heads, count, seed)
-    *judged, network = train(heads, recipe, [*parts, frozenset()], seed, tell)
+    source, steps = Pictures(heads, recipe, seed), recipe.steps(len(heads))
+    learners = train(source, recipe, steps, seed, [*parts, frozenset()], setting=Setting(tell=tell))
+    *judged, network = (learner.result() for learner in learners)
     scores = {
         head.patient: score(judge, head, recipe.preprocessing)
         for judge, part in zip(judged, parts, strict=True)

@@ -8,23 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ichnode.core.slabs import slab_indices
 from ichnode.inference.bundle import Preprocessing
 from ichnode.inference.preprocess import centre_of_head, in_plane, prepare
 
+from .grid import GridScan, labels_of
 from .planes import Scan
 
 _BONE_HU = 150
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """One scan on the network's grid; arrays of shape (slices, matrix, matrix) unless said otherwise.
+class Head(GridScan):
+    """One scan on the network's grid, with what is needed to add bleeds; arrays of the shape of `hu`.
 
     Attributes
     ----------
-    patient : str
-    hu : float32
-    labels : float32 array of shape (slices, 6)
     lesion : bool
         Outlined haemorrhage.
     inside : bool
@@ -34,18 +33,11 @@ class Head:
     pixel_mm : float
     """
 
-    patient: str
     hu: NDArray[np.float32]
-    labels: NDArray[np.float32]
     lesion: NDArray[np.bool_]
     inside: NDArray[np.bool_]
     depth_mm: NDArray[np.float32]
     pixel_mm: float
-
-    @property
-    def positive(self) -> bool:
-        """Whether any slice bears a haemorrhage."""
-        return bool(self.labels[:, 0].any())
 
 
 def head_from(scan: Scan, how: Preprocessing) -> Head:
@@ -61,7 +53,8 @@ def head_from(scan: Scan, how: Preprocessing) -> Head:
     inside = _inside(hu)
     flat = [ndimage.distance_transform_edt(plane) for plane in inside]
     depth = np.asarray(flat, np.float32) * np.float32(pixel_mm)
-    return Head(scan.patient, hu, scan.labels, lesion, inside, depth, pixel_mm)
+    labels, scan_labels = labels_of(scan, slab_indices(scan.positions_mm.tolist(), how.slab_mm))
+    return Head(scan.patient, hu, labels, scan_labels, lesion, inside, depth, pixel_mm)
 
 
 def _inside(hu: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -1,151 +1,206 @@
-"""The training loop: CNN and LSTM end to end on short sequences, with the experts' outlines as a second teacher.
+"""The training loop, the only one: CNN and LSTM end to end, or only what lies above the CNN on cached features.
 
-Several networks that differ only in the patients they may see learn in step: drawing, varying and the frozen early
-stages of the CNN are done once for all of them. That makes a cross-validation and the final network together cost less
-than half of what they cost one after the other.
+One step is `groups` groups of sequences. Every group is drawn, varied, windowed and mixed from (seed, step, group)
+alone, goes through the network in parts as large as memory allows, and gives its share of the gradient; then the
+optimiser takes one step. From this follow:
+
+- Processes under torchrun share the groups of a step, and take the same step as one process that does them in turn.
+- A run that was killed goes on from its last checkpoint on the same curve.
+- When memory runs out, the parts are halved and the step is done again: the effective batch stays.
+
+Several networks that differ only in the patients they may see (a cross-validation) learn in step: drawing, varying and
+the frozen early stages of the CNN are done once for all of them.
 """
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
-from ichnode.inference.network import CnnLstm
-from ichnode.inference.preprocess import channels
+from ichnode.errors import PermanentError
 
-from .backbone import imagenet_lite0
-from .heads import Head
-from .recipe import CLASS_WEIGHTS, Recipe
-from .sampling import Batch, Sampler
-from .stages import frozen_part, learning_part
+from .learner import Learner, counts
+from .pictures import Batch
+from .processes import Processes, ProcessesError
+from .recipe import Recipe
+from .run_state import RunState
+from .schedule import rate
+from .stages import frozen_part
+from .start import first_state
+
+
+class OutOfMemory(PermanentError):
+    """Not even one sequence fits."""
+
+    code = "OUT_OF_MEMORY"
+
+
+class Source(Protocol):
+    """Where groups come from: `ichnode_training.pictures` or `ichnode_training.features`."""
+
+    def draw(self, step: int, group: int) -> Any:
+        """Draw the sequences of a group; called in a thread, ahead of time."""
+
+    def batch(self, drawn: Any, device: torch.device) -> Batch:
+        """Make what was drawn ready for the network, on its device."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how a run runs; none of it changes what comes out, but for rounding.
+
+    Attributes
+    ----------
+    processes : Processes
+        This one among those of torchrun.
+    compiled : bool
+        Compile the CNN.
+    part : int
+        Sequences that go through the network at a time; 0 for whole groups.
+    state : RunState or None
+        Keeps checkpoints; None where the run is too short to be worth one.
+    ahead : int
+        Groups drawn ahead.
+    tell : callable
+        Called after each step with (step, steps, loss, rate).
+    judge : callable
+        Called where an epoch ends, in the first process, with the step and the first learner.
+    judge_every : int
+        Steps between two calls of `judge`; 0 for never.
+    """
+
+    processes: Processes = field(default_factory=Processes)
+    compiled: bool = False
+    part: int = 0
+    state: RunState | None = None
+    ahead: int = 2
+    tell: Callable[[int, int, float, float], None] = lambda step, steps, loss, share: None
+    judge: Callable[[int, Learner], None] = lambda step, learner: None
+    judge_every: int = 0
 
 
 def train(
-    heads: Sequence[Head],
+    source: Source,
     recipe: Recipe,
-    held_out: Sequence[frozenset[str]],
+    steps: int,
     seed: int,
-    tell: Callable[[int, float], None],
-) -> list[CnnLstm]:
-    """Train one network for each entry of `held_out` and return their averaged weights, in evaluation mode.
+    held_out: Sequence[frozenset[str]] = (frozenset(),),
+    start: dict[str, torch.Tensor] | None = None,
+    setting: Setting | None = None,
+) -> list[Learner]:
+    """Train one network for each entry of `held_out`.
 
     Parameters
     ----------
-    heads : sequence of Head
-        Cut out with the recipe's own preprocessing.
+    source : Source
     recipe : Recipe
-    held_out : sequence of frozenset of str
-        Patients each network never sees, neither as a head nor as the donor of a bleed; an empty set for a network
-        that may see all.
+    steps : int
+        Optimiser steps.
     seed : int
         Start of every random draw: weights, order, augmentation.
-    tell : callable
-        Called after each step with (step, mean loss of the networks).
+    held_out : sequence of frozenset of str
+        Patients each network never sees; an empty set for a network that may see all.
+    start : dict of str to Tensor, optional
+        First state of the network; by default what the recipe says.
+    setting : Setting, optional
+        By default this process alone, on the CPU, without checkpoints.
     """
+    setting = setting or Setting()
+    device, mine = setting.processes.device, setting.processes.share(recipe.sampling.groups)
     torch.manual_seed(seed)
-    first = CnnLstm.build(recipe.architecture)
-    if recipe.imagenet:
-        first.cnn.load_state_dict(imagenet_lite0(first.cnn))
-    shared = first.cnn.eval().to(memory_format=torch.channels_last)
-    start = {name: tensor.clone() for name, tensor in first.state_dict().items()}
-    learners = [_Learner(recipe, start, patients) for patients in held_out]
-    sampler = Sampler(heads, recipe.mixture, seed)
-    for step in range(recipe.steps):
-        batch = sampler.batch(recipe.sequences)
-        pictures = channels(batch.hu, recipe.preprocessing).contiguous(memory_format=torch.channels_last)
-        early = frozen_part(shared, pictures, recipe.frozen_stages)
-        losses = [learner.step(batch, early, _schedule(step, recipe)) for learner in learners]
+    start = first_state(recipe) if start is None else start
+    if setting.processes.count > 1 and any(held_out):
+        raise ProcessesError("A cross-validation runs in one process.")
+    learners = [Learner(recipe, start, patients, device) for patients in held_out]
+    shared = Learner(recipe, start, frozenset(), device).network.cnn.eval()  # early stages, the same for all
+    wrapped: list[nn.Module] = list(learners)
+    if setting.processes.count > 1:
+        wrapped = [DistributedDataParallel(one, broadcast_buffers=False) for one in learners]
+    if setting.compiled:
+        for learner in learners:
+            learner.network.cnn.compile()
+    first = setting.state.restore(learners, device) if setting.state else 0
+    warm, part = recipe.optimisation.warm_up * steps, setting.part or recipe.sampling.sequences
+    todo = [(step, group) for step in range(first, steps) for group in mine]
+    ready = drawn_ahead(source, todo, setting.ahead)
+    for step in range(first, steps):
+        for learner in learners:
+            learner.train()
+        batches = [source.batch(next(ready), device) for _ in mine]
+        while True:
+            try:
+                losses = [
+                    _gradients(model, learner, shared, batches, part, recipe, setting.processes)
+                    for model, learner in zip(wrapped, learners, strict=True)
+                ]
+                break
+            except torch.OutOfMemoryError as error:
+                if part == 1 or setting.processes.count > 1:
+                    raise OutOfMemory(
+                        "Memory ran out: give fewer sequences with --part, or lower sampling.length."
+                    ) from error
+                part = max(1, part // 2)
+                for learner in learners:
+                    learner.optimiser.zero_grad()
+        share = rate(step, steps, warm)
         seen = [loss for loss in losses if loss is not None]
-        tell(step, sum(seen) / max(1, len(seen)))
-    return [learner.result() for learner in learners]
+        for learner, loss in zip(learners, losses, strict=True):
+            if loss is not None:
+                learner.update(share)
+        setting.tell(step, steps, sum(seen) / max(1, len(seen)), share)
+        if setting.judge_every and ((step + 1) % setting.judge_every == 0 or step + 1 == steps):
+            setting.processes.average_statistics(learners)
+            if setting.processes.first:
+                setting.judge(step + 1, learners[0])
+            setting.processes.wait()
+        if setting.state and setting.processes.first:
+            setting.state.keep(step + 1, steps, learners)
+    setting.processes.average_statistics(learners)
+    return learners
 
 
-class _Learner:
-    """One network with its optimiser, its running average and the patients it must not see."""
-
-    def __init__(self, recipe: Recipe, start: dict[str, Tensor], held_out: frozenset[str]) -> None:
-        self._recipe, self._held_out = recipe, held_out
-        self._network = CnnLstm.build(recipe.architecture)
-        self._network.load_state_dict(start)
-        self._network.to(memory_format=torch.channels_last).train()
-        for name, parameter in self._network.cnn.named_parameters():
-            parameter.requires_grad_(not name.startswith(_frozen_names(recipe)))
-        with torch.no_grad():
-            side = recipe.preprocessing.matrix
-            early = frozen_part(self._network.cnn, torch.zeros(2, 3, side, side), recipe.frozen_stages)
-            widths = [maps.shape[1] for maps in learning_part(self._network.cnn, early, recipe.frozen_stages)]
-        self._network.load_state_dict(start)  # the look at the widths has moved running statistics
-        self._outlines = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in widths)
-        self._averaged = AveragedModel(
-            self._network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True
-        )
-        self._optimiser = torch.optim.AdamW(list(self._groups()), fused=True)
-        self._peaks = [group["lr"] for group in self._optimiser.param_groups]
-
-    def step(self, batch: Batch, early: Tensor, rate: float) -> float | None:
-        """Learn from the sequences of the batch that may be seen; None when there is none."""
-        allowed = [not (sources & self._held_out) for sources in batch.sources]
-        if not any(allowed):
-            return None
-        rows = torch.repeat_interleave(torch.tensor(allowed), torch.tensor(batch.lengths))
-        lengths = [length for length, may in zip(batch.lengths, allowed, strict=True) if may]
-        loss = self._loss(early[rows], lengths, batch.labels[rows], batch.blood[rows], batch.outlined[rows])
-        for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
-            group["lr"] = peak * rate
-        self._optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_([p for p in self._network.parameters() if p.grad is not None], 1.0)
-        self._optimiser.step()
-        self._averaged.update_parameters(self._network)
-        return float(loss.detach())
-
-    def result(self) -> CnnLstm:
-        """Return the network with its averaged weights."""
-        self._network.load_state_dict(self._averaged.module.state_dict())
-        return self._network.eval()
-
-    def _loss(self, early: Tensor, lengths: list[int], labels: Tensor, blood: Tensor, outlined: Tensor) -> Tensor:
-        recipe, network = self._recipe, self._network
-        maps = learning_part(network.cnn, early, recipe.frozen_stages)
-        features: Tensor = network.cnn.forward_head(maps[-1])
-        weights = torch.tensor(CLASS_WEIGHTS)
-        loss = functional.binary_cross_entropy_with_logits(network.read(features, lengths), labels, weight=weights)
-        if network.slice_head is not None:
-            alone = functional.binary_cross_entropy_with_logits(network.slice_head(features), labels, weight=weights)
-            loss = loss + recipe.slice_weight * alone
-        for layer, outline in zip(maps, self._outlines, strict=True):
-            seen = functional.adaptive_max_pool2d(blood[:, None], layer.shape[-2:])
-            cells = functional.binary_cross_entropy_with_logits(outline(layer), seen, reduction="none").mean((1, 2, 3))
-            loss = loss + recipe.outline_weight * (cells * outlined).sum() / outlined.sum().clamp(min=1)
-        return loss
-
-    def _groups(self) -> Iterator[dict[str, object]]:
-        """Yield parameter groups: no weight decay on biases and normalisation."""
-        recipe, network = self._recipe, self._network
-        fresh = [
-            parameter
-            for part in (network.lstm, network.head, network.slice_head, self._outlines)
-            if part is not None
-            for parameter in part.parameters()
-        ]
-        for parameters, rate in ((list(network.cnn.parameters()), recipe.rate), (fresh, recipe.head_rate)):
-            live = [p for p in parameters if p.requires_grad]
-            yield {"params": [p for p in live if p.ndim > 1], "lr": rate, "weight_decay": recipe.weight_decay}
-            yield {"params": [p for p in live if p.ndim <= 1], "lr": rate, "weight_decay": 0.0}
+def _gradients(
+    model: nn.Module, learner: Learner, shared: nn.Module, batches: Sequence[Batch], part: int, recipe: Recipe,
+    processes: Processes,
+) -> float | None:  # fmt: skip
+    """Add up the gradients of this process's groups; return the step's loss, or None where nothing may be seen."""
+    low = recipe.precision == "bf16" or (recipe.precision == "auto" and processes.device.type == "cuda")
+    groups = recipe.sampling.groups
+    parts: list[tuple[Batch, tuple[float, float, float]]] = []
+    for batch in batches:
+        allowed = batch.part(learner.may_see(batch))
+        known = counts(allowed)
+        places = range(len(allowed.lengths))
+        parts += [(allowed.part(places[at : at + part]), known) for at in range(0, len(places), part)]
+    if not parts:
+        return None
+    total = 0.0
+    for place, (piece, known) in enumerate(parts):
+        with ExitStack() as around:
+            if isinstance(model, DistributedDataParallel) and place + 1 < len(parts):
+                around.enter_context(model.no_sync())  # processes exchange the sum, once a step
+            with torch.autocast(processes.device.type, torch.bfloat16, enabled=low):
+                early = frozen_part(shared, piece.seen, recipe.optimisation.frozen_stages)
+                loss = model(piece, early, known) / groups * processes.count  # DDP averages over processes
+            loss.backward()
+            total += float(loss.detach()) / processes.count
+    return processes.added(total)
 
 
-def _frozen_names(recipe: Recipe) -> tuple[str, ...]:
-    if recipe.frozen_stages == 0:
-        return ()
-    return ("conv_stem.", "bn1.", *(f"blocks.{stage}." for stage in range(recipe.frozen_stages)))
-
-
-def _schedule(step: int, recipe: Recipe) -> float:
-    """Linear warm-up multiplied onto a cosine to zero, per step."""
-    rise = min(1.0, (step + 1) / max(1, recipe.warm_up))
-    return rise * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+def drawn_ahead(source: Source, todo: Sequence[tuple[int, int]], ahead: int) -> Iterator[Any]:
+    """Yield what `source` draws for each (step, group), drawn in threads while the network computes."""
+    with ThreadPoolExecutor(max(1, ahead)) as pool:
+        waiting: deque[Any] = deque()
+        for place in range(len(todo) + ahead):
+            if place < len(todo):
+                waiting.append(pool.submit(source.draw, *todo[place]))
+            if place >= ahead and waiting:
+                yield waiting.popleft().result()

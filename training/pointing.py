@@ -25,8 +25,9 @@ from ichnode.inference.engine import Engine, Reading
 from .crossval import folds
 from .heads import head_from
 from .lesions import SUBTYPES
-from .loop import train
+from .loop import Setting, train
 from .phantom import make_head
+from .pictures import Pictures
 from .planes import Scan
 from .recipe import Recipe
 
@@ -132,7 +133,7 @@ def on_scans(engine: Engine, scans: Iterable[Scan], told: Callable[[int], None] 
 
 def on_held_out(
     bundle: Bundle, scans: Sequence[Scan], recipe: Recipe, count: int, parts: Sequence[int], seed: int,
-    tell: Callable[[int, float], None],
+    tell: Callable[[int, int, float, float], None],
 ) -> list[Pointed]:  # fmt: skip
     """Train a network without each of some folds of CT-ICH, and play on the patients that it has not seen.
 
@@ -147,14 +148,16 @@ def on_held_out(
     parts : sequence of int
         Which of the `count` folds, from 0.
     tell : callable
-        Called after each step of the training with (step, loss).
+        Called after each step of the training with (step, steps, loss, rate).
     """
     heads = [head_from(scan, recipe.preprocessing) for scan in scans]
     unseen = [folds(heads, count, seed)[part] for part in parts]
     played: list[Pointed] = []
-    for network, names in zip(train(heads, recipe, unseen, seed, tell), unseen, strict=True):
+    source = Pictures(heads, recipe, seed)
+    learners = train(source, recipe, recipe.steps(len(heads)), seed, unseen, setting=Setting(tell=tell))
+    for learner, names in zip(learners, unseen, strict=True):
         judge = replace(bundle, architecture=recipe.architecture, preprocessing=recipe.preprocessing)
-        engine = Engine(judge, network.requires_grad_(False), torch.device("cpu"))
+        engine = Engine(judge, learner.result().requires_grad_(False), torch.device("cpu"))
         played += on_scans(engine, (scan for scan in scans if scan.patient in names))
     return played
 

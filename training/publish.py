@@ -111,8 +111,8 @@ def card_for(recipe: Recipe, version: str, scores: Scores, labels: Scores, fold_
             },
         ],
         "training": {
-            "steps": recipe.steps,
-            "slices_a_step": recipe.sequences * recipe.mixture.length,
+            "steps": recipe.optimisation.steps,
+            "slices_a_step": recipe.sampling.a_step * recipe.sampling.length,
             "recipe": "end to end on sequences of adjacent slices, varied alike; haemorrhage moved or drawn into scans "
             "without; outlines as second teacher; running average of the weights",
         },

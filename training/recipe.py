@@ -3,56 +3,179 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ichnode.inference.bundle import Architecture, Preprocessing
 
-from .sampling import Mixture
-
 CLASS_WEIGHTS = (2.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 """Weights of the classes in the loss, the paper's: `any` counts twice."""
-_LAPTOP = Architecture("tf_efficientnet_lite0", hidden=128, layers=2, slice_head=True)
-_CUT_OUT = Preprocessing(matrix=224, field_of_view_mm=212.0, mirrored=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which sequences of slices a step sees.
+
+    Attributes
+    ----------
+    kind : str
+        ``"scans"``: every scan once an epoch, in random order, around a random slice of it (the paper).
+        ``"mixture"``: a share of sequences that bleed, and a share with a bleed added; needs `ichnode_training.heads`.
+    length : int
+        Adjacent slices in a sequence; a shorter scan makes a shorter sequence.
+    sequences : int
+        Sequences that go through the network together: what batch normalisation and CutMix see.
+    groups : int
+        So many times `sequences` make one step. They are taken one after the other (gradient accumulation), or shared
+        among processes; the step is the same.
+    real : float
+        Mixture: share around a slice that bleeds, each bleeding patient as often as another.
+    added : float
+        Mixture: share of patients without haemorrhage, with a bleed added.
+    """
+
+    kind: Literal["scans", "mixture"] = "scans"
+    length: int = 10
+    sequences: int = 5
+    groups: int = 2
+    real: float = 0.0
+    added: float = 0.0
+
+    @property
+    def a_step(self) -> int:
+        """Sequences in a step."""
+        return self.sequences * self.groups
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How sequences are varied.
+
+    Attributes
+    ----------
+    kind : str
+        ``"paper"``: the published list (`ichnode_training.paper_augment`); ``"head"``: what heads and scanners differ
+        in (`ichnode_training.augment`); ``"none"``.
+    per_slice : bool
+        Draw anew for each slice, as the paper does; otherwise a sequence is varied as a whole.
+    cutmix : str
+        ``"slices"``: each slice takes its patch from any slice of the batch (the paper); ``"sequences"``: the slices of
+        a sequence take it from the slices of one other sequence, in order; ``"off"``.
+    """
+
+    kind: Literal["paper", "head", "none"] = "paper"
+    per_slice: bool = True
+    cutmix: Literal["slices", "sequences", "off"] = "slices"
+
+
+@dataclass(frozen=True, slots=True)
+class Optimisation:
+    """AdamW and its schedule.
+
+    Attributes
+    ----------
+    epochs : float or None
+        Length of the run; one epoch is as many sequences as there are scans.
+    steps : int or None
+        Length of the run, instead of `epochs`.
+    rate, head_rate : float
+        Peak learning rates of the CNN and of the layers above it.
+    weight_decay : float
+    undecayed : str
+        Which parameters have no weight decay: ``"biases"`` (the authors' code, normalisation's scales decay) or
+        ``"vectors"`` (biases and normalisation).
+    eps : float
+    warm_up : float
+        Share of the run.
+    clip : float
+        Largest norm of the gradient; 0 for no limit.
+    averaging : float
+        Decay of the running average of the weights, which is then what is kept; 0 for none.
+    frozen_stages : int
+        First stages of the CNN that keep their weights and statistics: edges and textures need no relearning, and all
+        networks of a run share them. Above 0 the backbone has to be a timm EfficientNet.
+    frozen_cnn : bool
+        Train only what lies above the CNN.
+    """
+
+    epochs: float | None = None
+    steps: int | None = None
+    rate: float = 1e-3
+    head_rate: float = 1e-3
+    weight_decay: float = 0.01
+    undecayed: Literal["biases", "vectors"] = "biases"
+    eps: float = 1e-3
+    warm_up: float = 0.1
+    clip: float = 0.0
+    averaging: float = 0.0
+    frozen_stages: int = 0
+    frozen_cnn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Weights of the parts of the loss beside that of the slices' logits, which has 1.
+
+    Attributes
+    ----------
+    slice_head : float
+        Of the slice head's own logits.
+    outline : float
+        Of the outlines of haemorrhage, where a data set has them.
+    scan : float
+        Of the scans' logits (`CnnLstm.read_scans`), where whole scans are labelled.
+    """
+
+    slice_head: float = 0.0
+    outline: float = 0.0
+    scan: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The numbers of a run; the defaults are those of the shipped bundle.
+    """A run; the defaults are the paper's. Recipes that have a name are files in ``recipes/``.
 
     Attributes
     ----------
-    architecture, preprocessing, mixture
-        The network, its input, and what a step's sequences are drawn from.
-    steps : int
-        Optimiser steps.
-    sequences : int
-        Sequences drawn a step.
-    rate, head_rate : float
-        Peak learning rates of the CNN and of the layers that start from nothing (AdamW).
-    weight_decay : float
-    warm_up : int
-        Steps of linear warm-up.
-    frozen_stages : int
-        First stages of the CNN that keep their ImageNet weights and statistics: edges and textures need no relearning,
-        and all networks of a run share them. Above 0 the backbone has to be a timm EfficientNet.
-    outline_weight, slice_weight : float
-        Weights of the outline losses and of the slice head's own loss beside the scan loss.
-    averaging : float
-        Decay of the running average of the weights, which is what is kept.
-    imagenet : bool
-        Start the CNN from ImageNet weights (``tf_efficientnet_lite0`` only).
+    name : str
+    architecture, preprocessing, sampling, augmentation, optimisation, losses
+    start : str
+        ``"imagenet"``: the CNN starts from ImageNet weights; those of ``tf_efficientnet_lite0`` are at hand, others are
+        given by file. ``"nothing"``: from random weights.
+    calibrated : bool
+        After training, fit a temperature for each class on the validation scans.
+    precision : str
+        ``"bf16"`` runs the CNN under autocast, ``"fp32"`` does not, ``"auto"`` is bf16 on a GPU only.
     """
 
-    architecture: Architecture = _LAPTOP
-    preprocessing: Preprocessing = _CUT_OUT
-    mixture: Mixture = field(default_factory=Mixture)
-    steps: int = 400
-    sequences: int = 5
-    rate: float = 1e-3
-    head_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warm_up: int = 30
-    frozen_stages: int = 3
-    outline_weight: float = 1.0
-    slice_weight: float = 0.5
-    averaging: float = 0.98
-    imagenet: bool = True
+    name: str
+    architecture: Architecture = field(default_factory=Architecture)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    sampling: Sampling = field(default_factory=Sampling)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    optimisation: Optimisation = field(default_factory=lambda: Optimisation(epochs=30))
+    losses: Losses = field(default_factory=Losses)
+    start: Literal["imagenet", "nothing"] = "imagenet"
+    calibrated: bool = False
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run; `ValueError`."""
+        if (self.optimisation.epochs is None) == (self.optimisation.steps is None):
+            raise ValueError("optimisation: give either epochs or steps.")
+        if self.preprocessing.channels != self.architecture.channels:
+            raise ValueError(
+                f"preprocessing.neighbours makes {self.preprocessing.channels} channels, architecture.channels says "
+                f"{self.architecture.channels}."
+            )
+        if self.augmentation.per_slice and self.preprocessing.neighbours:
+            raise ValueError("augmentation.per_slice tears the neighbours of a slice apart: use one of the two.")
+        if self.architecture.attention and not self.losses.scan:
+            raise ValueError("architecture.attention learns from losses.scan alone: set it above 0.")
+        if self.sampling.added + self.sampling.real > 1 or min(self.sampling.a_step, self.sampling.length) < 1:
+            raise ValueError("sampling: shares add up to 1 at most, and counts are 1 at least.")
+
+    def steps(self, scans: int) -> int:
+        """Return the optimiser steps of a run on so many scans."""
+        if self.optimisation.steps is not None:
+            return self.optimisation.steps
+        return max(1, round((self.optimisation.epochs or 0) * scans / self.sampling.a_step))

@@ -35,3 +35,8 @@ def learning_part(cnn: nn.Module, maps: Tensor, stages: int) -> list[Tensor]:
         maps = narrower
     final: Tensor = cnn.get_submodule("bn2")(cnn.get_submodule("conv_head")(maps))
     return [seen[-1], final]
+
+
+def frozen_names(stages: int) -> tuple[str, ...]:
+    """Return how the names of the parameters of the first `stages` stages begin."""
+    return () if stages == 0 else ("conv_stem.", "bn1.", *(f"blocks.{stage}." for stage in range(stages)))

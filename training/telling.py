@@ -15,12 +15,12 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def teller(steps: int) -> Callable[[int, float], None]:
+def teller() -> Callable[[int, int, float, float], None]:
     """Return what a training loop calls after each step: every 20 steps it prints the mean loss and the time."""
     began = time.monotonic()
     recent: list[float] = []
 
-    def tell(step: int, loss: float) -> None:
+    def tell(step: int, steps: int, loss: float, _rate: float) -> None:
         recent.append(loss)
         if len(recent) == 20:
             say(f"step {step + 1} of {steps}, loss {np.mean(recent):.3f}, {time.monotonic() - began:.0f} s")

@@ -13,16 +13,40 @@ from ichnode_training.backbone import imagenet_lite0
 from ichnode_training.bleeds import add_bleed
 from ichnode_training.crossval import cross_validate, folds, score
 from ichnode_training.evaluation import auc, interval, scan_auc, sensitivity_specificity, slice_auc, threshold_for
-from ichnode_training.loop import train
+from ichnode_training.loop import Setting, train
+from ichnode_training.pictures import Pictures
 from ichnode_training.publish import card_for, publish, thresholds_from
-from ichnode_training.recipe import Recipe
-from ichnode_training.sampling import Mixture, Sampler
+from ichnode_training.recipe import Augmentation, Losses, Optimisation, Recipe, Sampling
 
 from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Architecture, load_bundle
 from ichnode.inference.engine import Engine
 
 from .heads_for_tests import SMALL, head, imported, scan, write_ct_ich
+
+QUICK = Recipe(
+    "quick", Architecture("resnet10t", hidden=16, layers=1, slice_head=True), SMALL,
+    Sampling("mixture", length=5, sequences=5, groups=1, real=0.4, added=0.35),
+    Augmentation("head", per_slice=False, cutmix="off"),
+    Optimisation(
+        steps=40, rate=3e-3, head_rate=2e-3, weight_decay=0.02, undecayed="vectors", eps=1e-8, warm_up=0.125, clip=1.0,
+        averaging=0.9,
+    ),
+    Losses(slice_head=0.5, outline=1.0), start="nothing",
+)  # fmt: skip
+
+
+def quick(steps, sequences=5):
+    return replace(
+        QUICK, optimisation=replace(QUICK.optimisation, steps=steps),
+        sampling=replace(QUICK.sampling, sequences=sequences),
+    )  # fmt: skip
+
+
+def trained(heads, recipe, seed, held_out=(frozenset(),), tell=None):
+    setting = Setting(tell=tell) if tell else Setting()
+    source = Pictures(heads, recipe, seed)
+    return [one.result() for one in train(source, recipe, recipe.steps(len(heads)), seed, held_out, setting=setting)]
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +117,18 @@ def test_the_outline_moves_with_the_picture(heads):
         assert abs(float(moved[mask > 0.9].median()) - 68) < 9
 
 
+def drawn(source, step):
+    return source.batch(source.draw(step, 0), torch.device("cpu"))
+
+
 def test_batches_are_reproducible_and_mixed(heads):
-    one, two = (Sampler(heads, Mixture(length=5), seed=3) for _ in range(2))
+    recipe = replace(QUICK, sampling=replace(QUICK.sampling, sequences=4))
+    one, two = (Pictures(heads, recipe, seed=3) for _ in range(2))
     bleeding = 0
-    for _ in range(10):
-        batch, same = one.batch(4), two.batch(4)
-        assert torch.equal(batch.hu, same.hu) and torch.equal(batch.labels, same.labels)
-        assert batch.hu.shape == (20, 64, 64) and batch.lengths == (5, 5, 5, 5)
+    for step in range(10):
+        batch, same = drawn(one, step), drawn(two, step)
+        assert torch.equal(batch.seen, same.seen) and torch.equal(batch.labels, same.labels)
+        assert batch.seen.shape == (20, 3, 64, 64) and batch.lengths == (5, 5, 5, 5)
         assert batch.outlined.sum() == 20
         bleeding += int(batch.labels[:, 0].sum())
     assert 0.2 < bleeding / 200 < 0.8
@@ -107,13 +136,14 @@ def test_batches_are_reproducible_and_mixed(heads):
 
 def test_a_slice_without_its_outline_teaches_no_outline(heads):
     blind = [replace(h, lesion=np.zeros_like(h.lesion)) for h in heads]
-    batch = Sampler(blind, Mixture(real=1.0, added=0.0, length=5), seed=0).batch(6)
+    recipe = replace(QUICK, sampling=replace(QUICK.sampling, real=1.0, added=0.0, sequences=6))
+    batch = drawn(Pictures(blind, recipe, seed=0), 0)
     assert torch.equal(batch.outlined, 1 - batch.labels[:, 0])
 
 
 def test_training_needs_both_kinds(heads):
     with pytest.raises(ValueError, match="with and without"):
-        Sampler([h for h in heads if h.positive], Mixture(), seed=0)
+        Pictures([h for h in heads if h.positive], QUICK, seed=0)
 
 
 def test_imagenet_weights_fit_timm_exactly():
@@ -141,12 +171,6 @@ def test_folds_share_no_patient_and_spread_the_bleeds(heads):
     assert parts != folds(heads, 3, seed=2)
 
 
-QUICK = Recipe(
-    architecture=Architecture("resnet10t", hidden=16, layers=1, slice_head=True), preprocessing=SMALL,
-    mixture=Mixture(length=5), steps=40, warm_up=5, frozen_stages=0, averaging=0.9, imagenet=False, rate=3e-3,
-)  # fmt: skip
-
-
 def test_the_loop_learns_and_what_it_learned_runs_in_the_engine(heads, tmp_path):
     """Blood in drawn heads is easy: a net from nothing finds it in unseen heads, and only after training."""
     threads = torch.get_num_threads()
@@ -154,12 +178,12 @@ def test_the_loop_learns_and_what_it_learned_runs_in_the_engine(heads, tmp_path)
     labels = {h.patient: h.labels for h in fresh}
     everyone = list(labels)
     losses = []
-    (network,) = train(heads, QUICK, [frozenset()], seed=0, tell=lambda step, loss: losses.append(loss))
+    (network,) = trained(heads, QUICK, 0, tell=lambda step, steps, loss, rate: losses.append(loss))
     assert len(losses) == 40
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
     scores = {h.patient: score(network, h, SMALL) for h in fresh}
     learned = slice_auc(scores, labels, 0)(everyone)
-    (raw,) = train(heads, replace(QUICK, steps=1), [frozenset()], seed=0, tell=lambda step, loss: None)
+    (raw,) = trained(heads, quick(1), 0)
     unlearned = slice_auc({h.patient: score(raw, h, SMALL) for h in fresh}, labels, 0)(everyone)
     assert learned > 0.9
     assert learned > unlearned + 0.1
@@ -183,16 +207,15 @@ def test_a_fold_never_learns_from_its_held_out_patients(heads):
         replace(h, hu=h.hu + np.float32(0.5), labels=h.labels[:, [0, 5, 4, 3, 2, 1]]) if h.patient in out else h
         for h in heads
     ]
-    recipe = replace(QUICK, steps=4, sequences=6)
-    tell = lambda step, loss: None  # noqa: E731
-    judge, everything = (net.state_dict() for net in train(heads, recipe, [out, frozenset()], seed=5, tell=tell))
-    judge_too, spoilt = (net.state_dict() for net in train(spoiled, recipe, [out, frozenset()], seed=5, tell=tell))
+    recipe = quick(4, sequences=6)
+    judge, everything = (net.state_dict() for net in trained(heads, recipe, 5, [out, frozenset()]))
+    judge_too, spoilt = (net.state_dict() for net in trained(spoiled, recipe, 5, [out, frozenset()]))
     assert all(torch.equal(judge[name], judge_too[name]) for name in judge)
     assert not all(torch.equal(everything[name], spoilt[name]) for name in everything)
 
 
 def test_everyone_is_judged_once(heads):
-    scores, network = cross_validate(heads, replace(QUICK, steps=2), 3, seed=0, tell=lambda step, loss: None)
+    scores, network = cross_validate(heads, quick(2), 3, seed=0, tell=lambda *told: None)
     assert set(scores) == {h.patient for h in heads}
     assert all(scores[h.patient].shape == (12, 6) for h in heads)
     own = {h.patient: score(network, h, SMALL) for h in heads}
@@ -200,9 +223,12 @@ def test_everyone_is_judged_once(heads):
 
 
 def test_frozen_stages_stay_as_they_were(heads):
-    recipe = replace(QUICK, architecture=Architecture("tf_efficientnet_lite0", hidden=8, layers=1, slice_head=True))
-    recipe = replace(recipe, frozen_stages=3, imagenet=True, steps=2, sequences=2)
-    (network,) = train(heads, recipe, [frozenset()], seed=0, tell=lambda step, loss: None)
+    recipe = quick(2, sequences=2)
+    recipe = replace(
+        recipe, architecture=Architecture("tf_efficientnet_lite0", hidden=8, layers=1, slice_head=True),
+        optimisation=replace(recipe.optimisation, frozen_stages=3), start="imagenet",
+    )  # fmt: skip
+    (network,) = trained(heads, recipe, 0)
     imagenet, state = imagenet_lite0(network.cnn), network.cnn.state_dict()
     early = ("conv_stem.", "bn1.", "blocks.0.", "blocks.1.", "blocks.2.")
     changed = {name for name in imagenet if not torch.equal(imagenet[name], state[name])}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from ichnode_training.__main__ import main
 from ichnode_training.pointing import MARGIN_MM, Pointed, hits, on_held_out, on_phantoms, on_scans, point, table
-from ichnode_training.recipe import Recipe
+from ichnode_training.recipe import Optimisation, Recipe, Sampling
 
 from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Architecture, default_bundle_path
@@ -97,12 +97,12 @@ def test_networks_are_judged_on_patients_they_have_not_seen(shipped, tmp_path):
         tmp_path, tuple((who, number, int(who < 3 and number == 2)) for who in (1, 2, 3, 4) for number in range(1, 5))
     )
     recipe = Recipe(
-        architecture=Architecture("resnet10t", hidden=8, layers=2), preprocessing=SMALL, steps=2, imagenet=False,
-        frozen_stages=0,
+        "two steps", Architecture("resnet10t", hidden=8, layers=2), SMALL, Sampling("scans", length=4, groups=1),
+        optimisation=Optimisation(steps=2), start="nothing",
     )  # fmt: skip
     always = replace(shipped.bundle, thresholds=dict.fromkeys(CLASSES, 1e-6))
     steps = []
-    played = on_held_out(always, imported(tmp_path), recipe, 2, [0, 1], 0, lambda step, _loss: steps.append(step))
+    played = on_held_out(always, imported(tmp_path), recipe, 2, [0, 1], 0, lambda step, *_: steps.append(step))
     assert steps == [0, 1]
     assert [(one.kind, one.rule) for one in played] == [("CT-ICH", "1 cm² or more")] * 2
     assert all(one.miss_mm is not None and one.score > 0 for one in played)

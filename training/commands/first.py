@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from ..crossval import cross_validate
 from ..heads import head_from
 from ..planes import open_planes
 from ..publish import card_for, publish
-from ..recipe import Recipe
+from ..recipe_file import changed, read_recipe
 from ..telling import say, teller
 
 FOLDS = 4
@@ -28,7 +27,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("data", type=Path, help="CT-ICH, imported")
     command.add_argument("--into", type=Path, required=True, help="folder of the bundle")
     command.add_argument("--scores", type=Path, help="also keep the out-of-fold scores in this .npz file")
-    command.add_argument("--steps", type=int, default=Recipe().steps, help="optimiser steps")
+    command.add_argument("--steps", type=int, help="optimiser steps instead of the recipe's")
     command.add_argument("--threads", type=int, default=2, help="CPU threads")
 
 
@@ -36,9 +35,11 @@ def run(given: argparse.Namespace) -> int:
     """Train, judge, write bundle and card."""
     torch.set_num_threads(given.threads)
     keep_memory()
-    recipe = replace(Recipe(), steps=given.steps)
+    recipe = read_recipe("shipped")
+    if given.steps:
+        recipe = changed(recipe, {"optimisation.steps": given.steps})
     heads = [head_from(scan, recipe.preprocessing) for scan in open_planes(given.data)]
-    scores, network = cross_validate(heads, recipe, FOLDS, SEED, teller(recipe.steps))
+    scores, network = cross_validate(heads, recipe, FOLDS, SEED, teller())
     if given.scores:
         np.savez(given.scores, **scores)  # type: ignore[arg-type]
     labels = {head.patient: head.labels for head in heads}

@@ -14,7 +14,7 @@ from ichnode.inference.memory import keep_memory
 
 from ..planes import open_planes
 from ..pointing import on_held_out, on_phantoms, on_scans, table
-from ..recipe import Recipe
+from ..recipe_file import read_recipe
 from ..telling import say, teller
 from .first import FOLDS, SEED
 
@@ -46,8 +46,8 @@ def run(given: argparse.Namespace) -> int:
     engine = Engine.load(given.bundle, "cpu")
     played = on_phantoms(engine, range(given.first_seed, given.first_seed + given.phantoms), told)
     if given.held_out:
-        recipe = Recipe()
-        data, tell = open_planes(given.ct_ich), teller(recipe.steps)
+        recipe = read_recipe("shipped")
+        data, tell = open_planes(given.ct_ich), teller()
         played += on_held_out(engine.bundle, data, recipe, FOLDS, given.held_out, SEED, tell)
     elif given.ct_ich:
         played += on_scans(engine, open_planes(given.ct_ich), told)

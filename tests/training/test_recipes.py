@@ -1,0 +1,76 @@
+"""Recipes: what they are, what they refuse, and the schedule of the paper's logs."""
+
+from dataclasses import asdict
+
+import pytest
+from ichnode_training.recipe_file import RecipeError, as_values, changed, names, read_recipe, recipe_from
+from ichnode_training.schedule import rate
+from ichnode_training.start import StartError, first_state
+
+from ichnode.inference.bundle import Architecture, Preprocessing
+
+LOGGED = {1: 0.000332, 2: 0.000659, 3: 0.000975, 4: 0.000957, 10: 0.000750, 15: 0.000500, 20: 0.000250, 30: 0.0}
+"""Learning rate at the end of epochs, as the authors' logs print it."""
+TRAINED_ON = 19_530
+
+
+def test_the_schedule_is_the_one_of_the_authors_logs():
+    recipe = read_recipe("paper-resnet50")
+    steps = recipe.steps(TRAINED_ON)
+    assert steps == 58_590
+    for epoch, printed in LOGGED.items():
+        found = recipe.optimisation.rate * rate(epoch * steps // 30, steps, recipe.optimisation.warm_up * steps)
+        assert found == pytest.approx(printed, abs=1e-6), epoch
+    assert rate(0, steps, 5859) == 0
+    assert rate(5859 // 2, steps, 0) == pytest.approx(1, abs=0.01)
+
+
+def test_every_recipe_that_comes_with_the_lab_is_whole():
+    assert set(names()) >= {"paper-resnet50", "paper-seresnext50", "baseline-2d", "shipped", "better-resnet50"}
+    for name in names():
+        recipe = read_recipe(name)
+        assert recipe.name == name
+        assert recipe_from(as_values(recipe)) == recipe
+
+
+def test_the_papers_recipes_are_the_defaults_and_differ_in_what_they_say():
+    paper, wider, flat = (read_recipe(name) for name in ("paper-resnet50", "paper-seresnext50", "baseline-2d"))
+    assert (paper.architecture, paper.preprocessing) == (Architecture(), Preprocessing())
+    assert changed(paper, {"name": "", "architecture.backbone": wider.architecture.backbone}) == changed(
+        wider, {"name": ""}
+    )
+    assert changed(paper, {"name": "", "architecture.layers": 0}) == changed(flat, {"name": ""})
+    assert asdict(paper.optimisation) == asdict(recipe_from({"name": "x", "optimisation": {"epochs": 30}}).optimisation)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("learning_rate = 1", "There is no setting learning_rate"),
+        ("[optimisation]\nepochs = 1\nmomentum = 0.9", "There is no setting optimisation.momentum"),
+        ("[augmentation]\ncutmix = 'always'", "augmentation.cutmix"),
+        ("[sampling]\nlength = 'ten'", "sampling.length"),
+        ("[optimisation]\nepochs = 1\nsteps = 5", "either epochs or steps"),
+        ("[preprocessing]\nneighbours = 1", "makes 9 channels"),
+        ("[architecture]\nchannels = 9\n[preprocessing]\nneighbours = 1", "tears the neighbours"),
+        ("[architecture]\nattention = true", "losses.scan alone"),
+        ("[sampling]\nreal = 0.8\nadded = 0.4", "add up to 1"),
+        ("sampling = 3", "has to be a table"),
+        ("= broken", "recipe.toml"),
+    ],
+)
+def test_what_a_recipe_cannot_say_is_refused_by_name(tmp_path, text, said):
+    file = tmp_path / "recipe.toml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=said):
+        read_recipe(str(file))
+
+
+def test_a_missing_recipe_names_those_there_are():
+    with pytest.raises(RecipeError, match="better-resnet50"):
+        read_recipe("nothing-of-the-kind")
+
+
+def test_imagenet_weights_that_are_not_at_hand_are_asked_for():
+    with pytest.raises(StartError, match="--init"):
+        first_state(read_recipe("paper-resnet50"))

@@ -1,0 +1,107 @@
+"""This process among those that torchrun started, or alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import distributed
+
+from ichnode.errors import PermanentError
+
+if TYPE_CHECKING:
+    from .learner import Learner
+
+_TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
+
+
+class ProcessesError(PermanentError):
+    """The processes cannot share the work."""
+
+    code = "PROCESSES"
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Rank and device of this process.
+
+    Attributes
+    ----------
+    rank, count : int
+    device : torch.device
+    """
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def first(self) -> bool:
+        """Whether this process speaks and writes for all."""
+        return self.rank == 0
+
+    def share(self, groups: int) -> list[int]:
+        """Return which groups of every step are this process's.
+
+        Raises
+        ------
+        ProcessesError
+            They cannot be shared evenly.
+        """
+        if groups % self.count:
+            raise ProcessesError(
+                f"{self.count} processes cannot share {groups} groups evenly: set sampling.groups to a multiple."
+            )
+        return list(range(self.rank, groups, self.count))
+
+    def added(self, value: float) -> float:
+        """Return the sum of a figure over all processes."""
+        if self.count == 1:
+            return value
+        figure = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(figure)
+        return float(figure)
+
+    def average_statistics(self, learners: Sequence[Learner]) -> None:
+        """Average the running statistics of normalisation: each process has seen its own groups."""
+        if self.count == 1:
+            return
+        for learner in learners:
+            for buffer in learner.buffers():
+                if buffer.is_floating_point():
+                    distributed.all_reduce(buffer)
+                    buffer.div_(self.count)
+
+    def wait(self) -> None:
+        """Wait for the others."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def processes(device: str = "auto") -> Iterator[Processes]:
+    """Join the processes of torchrun where there are any.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"`` takes a GPU for each process where there is one, else the CPU; or a torch device.
+    """
+    rank, count, here = (int(os.environ.get(name, at)) for name, at in _TORCHRUN)
+    if device == "auto":
+        device = f"cuda:{here}" if torch.cuda.is_available() else "cpu"
+    chosen = torch.device(device)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if count == 1:
+        yield Processes(device=chosen)
+        return
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Processes(rank, count, chosen)
+    finally:
+        distributed.destroy_process_group()
