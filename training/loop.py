@@ -30,7 +30,7 @@ from ichnode.errors import PermanentError
 from .learner import Learner, counts
 from .pictures import Batch
 from .processes import Processes, ProcessesError
-from .recipe import Recipe
+from .recipe import Recipe, RecipeError
 from .run_state import RunState
 from .schedule import rate
 from .stages import frozen_part
@@ -119,6 +119,8 @@ def train(
     start = first_state(recipe) if start is None else start
     if setting.processes.count > 1 and any(held_out):
         raise ProcessesError("A cross-validation runs in one process.")
+    if any(held_out) and recipe.augmentation.cutmix != "off":
+        raise RecipeError("CutMix mixes patients: set augmentation.cutmix to off where folds share the batches.")
     learners = [Learner(recipe, start, patients, device) for patients in held_out]
     shared = Learner(recipe, start, frozenset(), device).network.cnn.eval()  # early stages, the same for all
     wrapped: list[nn.Module] = list(learners)
@@ -176,7 +178,9 @@ def _gradients(
     groups = recipe.sampling.groups
     parts: list[tuple[Batch, tuple[float, float, float]]] = []
     for batch in batches:
-        allowed = batch.part(learner.may_see(batch))
+        if not (seen := learner.may_see(batch)):
+            continue
+        allowed = batch.part(seen)
         known = counts(allowed)
         places = range(len(allowed.lengths))
         parts += [(allowed.part(places[at : at + part]), known) for at in range(0, len(places), part)]

@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ichnode.errors import PermanentError
 from ichnode.inference.bundle import Architecture, Preprocessing
 
 CLASS_WEIGHTS = (2.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 """Weights of the classes in the loss, the paper's: `any` counts twice."""
+
+
+class RecipeError(PermanentError):
+    """A recipe file cannot be read, or asks for what does not exist."""
+
+    code = "RECIPE"
 
 
 @dataclass(frozen=True, slots=True)

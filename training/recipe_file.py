@@ -12,17 +12,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ichnode.errors import PermanentError
-
-from .recipe import Recipe
+from .recipe import Recipe, RecipeError
 
 FOLDER = Path(__file__).parent / "recipes"
-
-
-class RecipeError(PermanentError):
-    """A recipe file cannot be read, or asks for what does not exist."""
-
-    code = "RECIPE"
 
 
 def names() -> list[str]:

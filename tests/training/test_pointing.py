@@ -8,7 +8,7 @@ import pytest
 import torch
 from ichnode_training.__main__ import main
 from ichnode_training.pointing import MARGIN_MM, Pointed, hits, on_held_out, on_phantoms, on_scans, point, table
-from ichnode_training.recipe import Optimisation, Recipe, Sampling
+from ichnode_training.recipe import Augmentation, Optimisation, Recipe, Sampling
 
 from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Architecture, default_bundle_path
@@ -98,6 +98,7 @@ def test_networks_are_judged_on_patients_they_have_not_seen(shipped, tmp_path):
     )
     recipe = Recipe(
         "two steps", Architecture("resnet10t", hidden=8, layers=2), SMALL, Sampling("scans", length=4, groups=1),
+        Augmentation("none", per_slice=False, cutmix="off"),
         optimisation=Optimisation(steps=2), start="nothing",
     )  # fmt: skip
     always = replace(shipped.bundle, thresholds=dict.fromkeys(CLASSES, 1e-6))

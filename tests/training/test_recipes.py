@@ -3,7 +3,8 @@
 from dataclasses import asdict
 
 import pytest
-from ichnode_training.recipe_file import RecipeError, as_values, changed, names, read_recipe, recipe_from
+from ichnode_training.recipe import RecipeError
+from ichnode_training.recipe_file import as_values, changed, names, read_recipe, recipe_from
 from ichnode_training.schedule import rate
 from ichnode_training.start import StartError, first_state
 
