@@ -11,6 +11,7 @@ from ichnode.config import render_toml
 from ichnode.core.lifecycle import diagram
 from ichnode.log import configure
 from tests.conformance.statement import statement
+from tests.notify.examples import messages
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,6 +73,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/states.md": states,
     "docs/reasons.md": reasons,
     "docs/conformance.md": statement,
+    "docs/messages.md": messages,
 }
 
 if __name__ == "__main__":

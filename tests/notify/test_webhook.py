@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import socket
 from dataclasses import asdict
@@ -14,14 +12,8 @@ from ichnode.errors import PeerBusy, PeerRefused, PeerUnreachable
 from ichnode.notify import webhook
 from tests.notify.made import ALL, AT, CORRECTION, FAILED, HOSTILE, POSITIVE, SECRET, TEST, channel, named
 from tests.notify.receivers import HttpReceiver
+from tests.notify.recipe import is_from_the_node
 from tests.peers import free_port
-
-
-def is_from_the_node(secret: str, header: str, body: bytes, now_s: int) -> bool:
-    """The recipe of docs/integrator.md, as a receiver writes it."""
-    parts = dict(part.split("=", 1) for part in header.split(","))
-    signed = hmac.new(secret.encode(), parts["t"].encode() + b"." + body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(signed, parts["v1"]) and abs(now_s - int(parts["t"])) <= 300
 
 
 def send(receiver, message, secret_file, now, timeout_s=5, **options):
