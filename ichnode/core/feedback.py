@@ -111,5 +111,5 @@ def truth(verdict: Verdict, feedback: Feedback) -> Truth:
 
 def _say(where: dict[str, bool], name: str, present: bool, place: str) -> None:
     if where.setdefault(name, present) != present:
-        what = "haemorrhage" if name == ANY else f"{name} haemorrhage"
+        what = "hemorrhage" if name == ANY else f"{name} hemorrhage"
         raise ContradictionError(f"By what you say there both is and is not {what} on {place}: change one of the two.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,6 +21,9 @@ from ichnode.web import errors, events, sign_in, slices, study_page, teach, work
 from ichnode.web.armour import Armour
 from ichnode.web.pages import STATIC
 from ichnode.web.refusals import Refused
+
+HEAVY_AT_ONCE = 2
+"""Endpoints that decode pixels: receiving and analysing come first on the processors of a node."""
 
 
 class _Kept(StaticFiles):
@@ -53,6 +57,7 @@ def create_app(node: Node) -> Starlette:
         ],
     )
     app.state.node = node
+    app.state.heavy = CapacityLimiter(HEAVY_AT_ONCE)
     app.state.pulse = events.Pulse(node)
     app.state.stopping = threading.Event()
     app.state.seen = {}  # what each open page has shown already; lost, a line more stands in the audit journal

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
@@ -31,7 +32,7 @@ Endpoint = Callable[[Request, Visitor], Response]
 
 def door(
     path: str, permission: str, endpoint: Endpoint, methods: tuple[str, ...] = ("GET",), *, by_itself: bool = False,
-    body_bytes: int = FORM_BYTES, name: str | None = None,
+    body_bytes: int = FORM_BYTES, name: str | None = None, heavy: bool = False,
 ) -> Route:  # fmt: skip
     """Return the route of an endpoint.
 
@@ -43,6 +44,9 @@ def door(
         Whether a page asks for it without a person: then it does not keep a session from ending.
     body_bytes : int
         A larger request is refused before it is read.
+    heavy : bool
+        Whether it takes much of the processor: of these only a few run at a time, and the others of the node's pages
+        never wait for them.
     """
 
     async def enter(request: Request) -> Response:
@@ -53,6 +57,8 @@ def door(
             check_csrf(request, visitor)
         if not by_itself:
             await run_in_threadpool(touch_session, request)
+        if heavy:
+            return await to_thread.run_sync(endpoint, request, visitor, limiter=request.app.state.heavy)
         return await run_in_threadpool(endpoint, request, visitor)
 
     return Route(path, enter, methods=list(methods), name=name or endpoint.__name__)

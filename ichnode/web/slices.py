@@ -158,8 +158,8 @@ def _packed(content: bytes) -> Response:
 
 _SERIES = "/studies/{study:int}/series/{series:int}"
 ROUTES = [
-    door(f"{_SERIES}/stack", "study.read", series_stack),
-    door(f"{_SERIES}/planes/{{digest}}/{{part:int}}", "study.read", planes),
-    door(f"{_SERIES}/heat/{{result:int}}/{{digest}}", "study.read", heat_maps),
+    door(f"{_SERIES}/stack", "study.read", series_stack, heavy=True),
+    door(f"{_SERIES}/planes/{{digest}}/{{part:int}}", "study.read", planes, heavy=True),
+    door(f"{_SERIES}/heat/{{result:int}}/{{digest}}", "study.read", heat_maps, heavy=True),
     door("/studies/{study:int}/reports/{report:int}", "study.read", report_file),
 ]

@@ -11,8 +11,8 @@ from ichnode.steps.stack import Stack
 from ichnode.worklist.feedback import Given
 
 ANSWERS = {
-    "positive": "Intracranial haemorrhage suspected",
-    "negative": "No intracranial haemorrhage detected",
+    "positive": "Intracranial hemorrhage suspected",
+    "negative": "No intracranial hemorrhage detected",
     "not_analysed": "Not analysed",
 }
 SHORT = dict(zip(CLASSES, ("any", "IPH", "IVH", "SAH", "SDH", "EDH"), strict=True))
@@ -24,17 +24,6 @@ _KIND_WINDOW = {"subdural": "subdural"}
 def whole_number(given: object) -> int | None:
     """Return the number that a form or an address says in plain digits; None where it says none."""
     return int(given) if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 10 else None
-
-
-def person_name(name: str) -> str:
-    """Return a Person Name (PS3.5 6.2.1) as people write it: ``DOE^JANE^^DR`` as ``DOE, JANE, DR``."""
-    groups = [", ".join(part.strip() for part in group.split("^") if part.strip()) for group in name.split("=")]
-    return " · ".join(group for group in groups if group)
-
-
-def date(given: str) -> str:
-    """Return a DICOM date as 2026-01-31; anything else as it is."""
-    return f"{given[:4]}-{given[4:6]}-{given[6:]}" if len(given) == 8 and given.isdigit() else given
 
 
 def current_result(series: dict[str, Any]) -> dict[str, Any] | None:

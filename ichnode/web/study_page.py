@@ -15,7 +15,7 @@ from ichnode.web.journal_words import in_words
 from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
 from ichnode.web.slices import study_of
-from ichnode.web.study_facts import answer_of, current_result, date, person_name, said, series_to_show, whole_number
+from ichnode.web.study_facts import answer_of, current_result, said, series_to_show, whole_number
 from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import feedback, readings
 
@@ -45,10 +45,7 @@ def page_of(node: Node, visitor: Visitor, found: dict[str, Any], series: dict[st
     links = {name: words for name, words in VIEWERS.items() if getattr(node.settings.web, f"{name}_url")}
     return {
         "study": found,
-        "patient": {
-            "name": person_name(found["patient_name"]), "born": date(found["patient_birth_date"]),
-            "on": date(found["study_date"]),
-        },
+        "now": node.now(),
         "series": series,
         "answer": answer_of(result) if result else None,
         "history": sorted(history, key=lambda one: -one["result"]),

@@ -51,6 +51,11 @@ def moment(at: str | datetime | None, now: datetime) -> str:
     return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%Y-%m-%d %H:%M}"
 
 
+def precise(at: str) -> str:
+    """Return a time by the clock of the node's machine, to the second."""
+    return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
 def seconds_between(begin: str | datetime | None, end: str | datetime | None) -> float | None:
     """Return the seconds from one time to another; None where one of them is not known."""
     if begin is None or end is None:

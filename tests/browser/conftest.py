@@ -12,8 +12,9 @@ import pytest
 from ichnode_training.phantom import make_head
 from ichnode_training.phantom_dicom import write_dicom
 
-from tests.browser import ohif
+from tests.browser.ohif import OHIF
 from tests.browser.person import Person, at_the_viewer
+from tests.browser.published import NotFetchedError
 from tests.browser.served import served
 from tests.conftest import missing
 from tests.peers import Orthanc, run_dcmtk
@@ -56,8 +57,8 @@ def answered(component: Callable[[str, str], str], tmp_path_factory: pytest.Temp
 def viewer(answered: Answered) -> Iterator[str]:
     """The address of an OHIF that shows that archive."""
     try:
-        pages = ohif.site()
-    except ohif.NotFetchedError as absent:
+        pages = OHIF.folder()
+    except NotFetchedError as absent:
         missing(str(absent))
     with served(pages, answered.archive.http_port) as address:
         yield address

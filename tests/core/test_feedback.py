@@ -50,7 +50,7 @@ def test_a_slice_without_any_has_no_class():
     ],
 )
 def test_what_contradicts_itself_is_refused_in_words(verdict, agrees, labels):
-    with pytest.raises(ContradictionError, match=r"there both is and is not .*haemorrhage on .*: change one"):
+    with pytest.raises(ContradictionError, match=r"there both is and is not .*hemorrhage on .*: change one"):
         truth(verdict, Feedback(agrees, labels))
 
 

@@ -15,9 +15,9 @@ export function listen(stage, viewer) {
     }
     // A notch of a wheel is one slice, however far the system says it is; a touch pad sends many small steps.
     const notch = event.deltaMode !== 0 || Math.abs(event.deltaY) >= WHEEL_PX;
-    wheeled = notch ? Math.sign(event.deltaY) : wheeled + event.deltaY / WHEEL_PX;
-    const whole = Math.trunc(wheeled);
-    wheeled = notch ? 0 : wheeled - whole;
+    wheeled = notch ? Math.sign(event.deltaY) * WHEEL_PX : wheeled + event.deltaY;
+    const whole = Math.trunc(wheeled / WHEEL_PX);
+    wheeled -= whole * WHEEL_PX;
     if (whole) viewer.scroll(whole);
   }, { passive: false });
 

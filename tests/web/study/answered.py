@@ -74,21 +74,22 @@ def spot(rows: int, columns: int) -> np.ndarray:
 
 
 def renamed(files: Sequence[Path], folder: Path, **attributes: object) -> list[Path]:
-    """Copies of a series under other UIDs, with other attributes."""
+    """Copies of a series under other UIDs, with other attributes, valid or not."""
     folder.mkdir()
     copies = []
-    for file in files:
-        ds = pydicom.dcmread(file)
-        for keyword, value in attributes.items():
-            setattr(ds, keyword, value)
-        seed = "-".join(map(str, attributes.values()))
-        ds.StudyInstanceUID, ds.SeriesInstanceUID = (
-            pydicom.uid.generate_uid(entropy_srcs=[seed, what]) for what in ("study", "series")
-        )
-        ds.SOPInstanceUID = pydicom.uid.generate_uid(entropy_srcs=[seed, str(ds.InstanceNumber)])
-        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-        ds.save_as(folder / file.name)
-        copies.append(folder / file.name)
+    with pydicom.config.disable_value_validation():
+        for file in files:
+            ds = pydicom.dcmread(file)
+            for keyword, value in attributes.items():
+                setattr(ds, keyword, value)
+            seed = "-".join(map(str, attributes.values()))
+            ds.StudyInstanceUID, ds.SeriesInstanceUID = (
+                pydicom.uid.generate_uid(entropy_srcs=[seed, what]) for what in ("study", "series")
+            )
+            ds.SOPInstanceUID = pydicom.uid.generate_uid(entropy_srcs=[seed, str(ds.InstanceNumber)])
+            ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+            ds.save_as(folder / file.name)
+            copies.append(folder / file.name)
     return copies
 
 
