@@ -178,7 +178,7 @@ def test_table_2_on_the_layout_of_cq500_as_the_node_starts_it(tmp_path, bundle):
     figures = json.loads((tmp_path / "report" / "evaluation.json").read_text())
     assert figures["scan"]["any"]["auc"]["value"] in (0.0, 0.5, 1.0)
     assert figures["log_loss"] is None and figures["slice"]["any"]["known"] == 0, "no bleeding slice is labelled"
-    wrong = [*command[:4], "rsna", *command[5:]]
+    wrong = [*command[:5], "rsna", *command[6:]]
     refused = subprocess.run(wrong, check=False, capture_output=True, text=True, timeout=200)
     assert refused.returncode == 1 and "is about RSNA" in refused.stderr and "Traceback" not in refused.stderr
 
