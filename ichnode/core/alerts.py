@@ -58,11 +58,14 @@ class Call:
         Empty where nothing was analysed.
     present : frozenset of class names
         Whose scores reach their thresholds.
+    expected : bool
+        Whether anybody waits for it: not for the answer that only a localizer came, say. Such a call makes no alert.
     """
 
     called: Called
     scores: Mapping[str, float] = field(default_factory=dict)
     present: frozenset[str] = frozenset()
+    expected: bool = True
 
     @property
     def urgency(self) -> int:
@@ -183,7 +186,7 @@ def is_open(rule: Rule, at: datetime) -> bool:
 
 def is_wanted(rule: Rule, call: Call) -> bool:
     """Tell whether a rule asks for a call, wherever and whenever it was made."""
-    if call.called not in rule.calls or call.urgency > rule.urgency:
+    if call.called not in rule.calls or call.urgency > rule.urgency or not call.expected:
         return False
     if call.called is not Called.POSITIVE:
         return True

@@ -24,13 +24,14 @@ def announce_due(node: Node) -> datetime | None:
     rules = {channel.name: channel.rule for channel in node.settings.channels}
     ladders = {channel.name: channel.ladder for channel in node.settings.channels}
     while True:
+        with node.worklist.read() as tx:
+            due = notices.next_look_at(tx)
+        if due is None or due > node.now():
+            return due
         with node.worklist.write() as tx:
             filed = notices.announce(tx, node.now(), rules, ladders)
         if filed is None:
             with node.worklist.write() as tx:
                 filed = notices.escalate(tx, node.now(), ladders)
-        if filed is None:
-            with node.worklist.read() as tx:
-                return notices.next_look_at(tx)
-        for one in filed:
+        for one in filed or ():
             log.info("notice.filed", study=one.study_id, channel=one.channel, kind=one.kind, call=one.called)

@@ -52,8 +52,11 @@ def standing(tx: Connection, study_id: int) -> tuple[Standing | None, bool]:
 
 
 def _place(row: Row[Any]) -> tuple[int, float, bool, int]:
-    reason = (row.outcome.get("reason") or {}).get("code")
-    return _ORDER.index(_called(row)), -(row.any_score or 0.0), reason in NO_ANSWER_EXPECTED, -row.id
+    return _ORDER.index(_called(row)), -(row.any_score or 0.0), not _is_expected(row), -row.id
+
+
+def _is_expected(row: Row[Any]) -> bool:
+    return (row.outcome.get("reason") or {}).get("code") not in NO_ANSWER_EXPECTED
 
 
 def _called(row: Row[Any]) -> Called:
@@ -71,5 +74,6 @@ def _standing(row: Row[Any]) -> Standing:
         called,
         {finding["name"]: finding["score"] for finding in findings},
         frozenset(finding["name"] for finding in findings if finding["score"] >= finding["threshold"]),
+        _is_expected(row),
     )
     return Standing(call, row.id, row.retracted_at if called is Called.RETRACTED else row.created_at)

@@ -53,6 +53,13 @@ def test_one_condition_alone(rule, told):
     assert alerted(rule) is told
 
 
+def test_an_answer_that_nobody_waits_for_is_told_only_to_whoever_was_told_another_one():
+    nobody_waits = Call(Called.NOT_ANALYSED, expected=False)
+    assert not alerted(Rule(CALLS_TOLD), nobody_waits)
+    assert alerted(Rule(CALLS_TOLD), Call(Called.NOT_ANALYSED))
+    assert say(Rule(CALLS_TOLD), nobody_waits, positive()) is Say.CORRECTION
+
+
 def test_urgency_is_the_worklists_order():
     calls = {name: Call(Called(name)) for name in CALLS_TOLD if name != "positive"} | {"positive": positive()}
     for urgency, expected in ((0, {"positive"}), (1, {"positive", "failed"}), (4, set(CALLS_TOLD))):

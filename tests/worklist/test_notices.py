@@ -301,3 +301,18 @@ def test_retry_sends_a_failed_notice_again(worklist, clock, look, heard):
     with worklist.write() as tx:
         assert deliveries.retry_deliveries(tx, clock(), [1]) == 2, "the report that waits, and the notice"
     assert heard() == ["alert"]
+
+
+def test_a_localizer_that_comes_first_makes_no_alert(worklist, clock, look):
+    localizer = study_facts(series="localizer")
+    record(worklist, head_slices(1, seed="localizer"), clock(), localizer)
+    with worklist.write() as tx:
+        row = series_row(worklist, localizer)
+        assembly.ignore(tx, clock(), row, "test", Warned("LOCALIZER", "A localizer."), {}, True)
+    job = claim(worklist, clock, kind="report")
+    finish(worklist, clock, job, not_analysed(job))
+    assert look(ris=Rule(calls=ALL)) == []
+    analysed_series(worklist, clock, study_facts(series="head"), score=0.1)
+    assert look(ris=Rule(calls=ALL)) == [("ris", "alert", "negative")]
+    (row,) = rows(worklist, schema.notices)
+    assert row["corrects_id"] is None
