@@ -109,9 +109,9 @@ class ChannelSection(Section):
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
-        for name in self.model_fields_set:
-            kinds = _OF_KIND.get(name)
-            if kinds and self.kind not in kinds:
+        for name, kinds in _OF_KIND.items():
+            # Not by what was set: the worker is given every setting there is.
+            if self.kind not in kinds and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is for kind {' or '.join(kinds)}: delete it")
         needed = {"webhook": ("url", "secret_file"), "fhir": ("url",), "hl7": ("host",)}
         needed["mail"] = ("host", "sender", "recipients")

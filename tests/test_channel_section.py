@@ -6,6 +6,7 @@ from datetime import time
 
 import pytest
 
+from ichnode.channel_section import ChannelSection
 from ichnode.config import load
 from ichnode.errors import ConfigError
 
@@ -26,6 +27,7 @@ def channels(tmp_path, *texts):
 @pytest.mark.parametrize("text", [WEBHOOK, MAIL, HL7, FHIR])
 def test_the_least_that_a_channel_needs(tmp_path, text):
     (channel,) = channels(tmp_path, text)
+    assert ChannelSection.model_validate(channel.model_dump(mode="json")) == channel, "as the worker is given it"
     assert channel.patient_data is False
     assert channel.rule.calls == ("positive",)
     assert channel.ladder.steps == ()
