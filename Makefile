@@ -41,7 +41,7 @@ bench: $(VENV)/.test  ## measure beside DCMTK and Orthanc; writes benchmarks/lat
 docs: $(VENV)/.test  ## write the generated documents anew
 	$(BIN)/python -m tests.generated
 
-pictures: $(VENV)/.test  ## take the documentation's pictures of OHIF anew; needs what `make interop-deps` installs, and npm
+pictures: $(VENV)/.test  ## take the documentation's pictures anew, in OHIF; needs what `make interop-deps` installs, and npm
 	ICHNODE_REQUIRE_COMPONENTS=1 $(BIN)/python -m pytest tests/browser
 	$(BIN)/python -m tests.browser.pictures
 

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from ichnode.reporting.sentences import NOTICE
-from tests.browser.conftest import BLEEDS_ML, FORMATS, Answered
+from tests.browser.conftest import BLEEDS_ML, FORMATS, SCREENSHOTS, Answered
 from tests.browser.person import PATIENCE_MS, Person
 from tests.browser.seen import Picture, colour, likeness, square_of
 from tests.peers import wait_until
@@ -49,6 +50,7 @@ def test_the_picture_is_shown_as_it_was_sent(person: Person, answered: Answered,
     sent = _sent(answered, tmp_path)
     _open_picture(person, sent)
     person.keep("ohif-picture")
+    Image.fromarray(sent).save(SCREENSHOTS / "secondary-capture-phantom.png")
     assert likeness(np.flipud(sent), sent) < 0.5
     assert person.faults == []
     expect(person.complaint).to_have_count(0)

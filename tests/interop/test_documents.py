@@ -92,6 +92,10 @@ def test_dcmtk_shows_a_person_the_answer_and_the_table(character_set: str, tmp_p
 def test_pixelmed_is_content_with_every_document_and_catches_what_is_broken(tmp_path: Path) -> None:
     series, frames = corpus.ordered(), corpus.enhanced()
     paths = [_filed(tmp_path, corpus.report(series, kind, "text-sr"), f"text_{kind}") for kind in corpus.KINDS]
+    paths += [
+        _filed(tmp_path, corpus.report(corpus.minimal(), "positive", name), f"min_{name}")
+        for name in ("text-sr", "kos")
+    ]
     paths += [_filed(tmp_path, corpus.report(s, "positive", "kos"), f"kos_{len(s.evidence)}") for s in (series, frames)]
     paths += [_filed(tmp_path, _rejection(series, because), because) for because in TITLES]
     for name, uid in OTHER_CLASSES:

@@ -41,6 +41,16 @@ def test_frames_and_map_are_clean(header: str, tmp_path: Path) -> None:
         assert made is not None and dciodvfy(_filed(tmp_path, made)) == []
 
 
+@pytest.mark.parametrize("kind", ["positive", "negative", "partial_negative", "revision"])
+def test_frames_and_map_of_every_answer_are_clean(kind: str, tmp_path: Path) -> None:
+    series = corpus.named("japanese")
+    images = corpus.images_of(series, kind)
+    assert dciodvfy(_filed(tmp_path, corpus.pictured(series, kind, "sc-frames"))) == []
+    made = corpus.made(series, kind, "pm", images=images)
+    assert (made is None) == ("negative" in kind) == (not images.heat)  # no map where there is no finding
+    assert made is None or dciodvfy(_filed(tmp_path, made)) == []
+
+
 def test_what_is_unusual_is_clean_too(tmp_path: Path) -> None:
     series = corpus.named("ascii")
     outcome, _ = corpus.outcome_of("negative", series)

@@ -18,13 +18,14 @@ from tests.interop.validators import dciodvfy, dsrdump, pixelmed
 from tests.reporting import corpus
 
 HEADERS = corpus.SYNTHETIC | corpus.REAL
-# The tree follows the outcome; of the header only multi-frame and the requests reach what PixelMed looks at.
+# The tree follows the outcome: every kind of tree on one header, and every header once.
+_TREES = (
+    "positive", "negative", "partial_negative", "localizer", "partial_not_analysed", "revision",
+    "revision_not_analysed",
+)  # fmt: skip
 FOR_PIXELMED = [
-    ("ascii", "positive"),
-    ("ascii", "negative"),
-    ("ascii", "localizer"),
-    ("enhanced", "partial_positive"),
-    ("ordered", "revision_not_analysed"),
+    *(("ascii", kind) for kind in _TREES),
+    *((header, "partial_positive" if header == "enhanced" else "localizer") for header in corpus.SYNTHETIC),
 ]
 
 pytestmark = pytest.mark.interop

@@ -70,13 +70,16 @@ def _slices(canvas: Canvas, images: SeriesImages, words: PageWords) -> None:
     scan = Scan.of(images, [caption.index for caption in words.captions])
     paired = [caption.heat is not None for caption in words.captions]
     blocks, below = places.blocks(paired, words.legend is not None)
+    highest = max((float(images.heat[c.index].max()) for c in words.captions if c.heat is not None), default=0.0)
     for caption, block in zip(words.captions, blocks, strict=True):
         (title, score), plain, fused = places.cells(block, caption.heat is not None)
         canvas.write(caption.title, title, 24, bold=True)
         canvas.write(caption.score, score, 21)
         scan.draw(canvas, plain, caption.index, caption.name, caption.window)
         if fused is not None and caption.heat is not None:
-            scan.draw(canvas, fused, caption.index, caption.name, caption.heat, images.heat[caption.index])
+            # The highest of the series may lie on a slice that is not shown: the page has its own scale.
+            heat = images.heat[caption.index] / (highest or 1)
+            scan.draw(canvas, fused, caption.index, caption.name, caption.heat, heat)
     if words.legend is not None:
         _legend(canvas, below, words.legend, any(paired))
 

@@ -125,6 +125,13 @@ def test_the_heat_is_coloured_where_it_is_hot_and_grey_elsewhere() -> None:
     assert words.captions[0].index == 29
 
 
+def test_the_page_has_its_own_scale_of_heat() -> None:
+    """The slices with the highest activation of the series need not be among those shown."""
+    images = corpus.images_of(corpus.named("ascii"), "positive")
+    weak = dataclasses.replace(images, heat={index: heat * np.float32(0.25) for index, heat in images.heat.items()})
+    assert (drawn("positive", images=weak)[0].pixels == drawn("positive")[0].pixels).all()
+
+
 def test_a_negative_page_has_no_colour_among_its_slices() -> None:
     canvas, _ = drawn("negative")
     left, top, right, bottom = places.SLICES
