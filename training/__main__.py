@@ -16,6 +16,8 @@ from ichnode.errors import ConfigError, IchnodeError
 _COMMANDS = {
     "import": ("imports", "make a data set of planes from RSNA 2019, CQ500, CT-ICH or any folder of DICOM"),
     "evaluate": ("evaluate", "figures of a model bundle on a data set, with a report"),
+    "train": ("train", "train a network by a recipe and write its bundle"),
+    "authors": ("authors", "make a bundle of a checkpoint of the paper's authors"),
     "first": ("first", "train the first bundle on CT-ICH and cross-validate it"),
     "card": ("card", "write a bundle's card as Markdown"),
     "pointing": ("pointing", "measure whether heat maps point at the lesion"),

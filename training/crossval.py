@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ichnode.inference.bundle import Preprocessing
 from ichnode.inference.network import CnnLstm
-from ichnode.inference.preprocess import channels, with_neighbours
 
 from .grid import GridScan
+from .judging import score
 from .loop import Setting, train
 from .pictures import Pictures
 from .recipe import Recipe
-
-_MICRO_BATCH = 4
 
 
 def folds(heads: Sequence[GridScan], count: int, seed: int) -> list[frozenset[str]]:
@@ -31,22 +27,6 @@ def folds(heads: Sequence[GridScan], count: int, seed: int) -> list[frozenset[st
     kinds = [tuple(head.labels.max(axis=0) > 0) for head in shuffled]
     ranked = sorted(range(len(heads)), key=lambda i: (kinds.count(kinds[i]), kinds[i]))
     return [frozenset(shuffled[index].patient for index in ranked[place::count]) for place in range(count)]
-
-
-def score(network: CnnLstm, head: GridScan, how: Preprocessing) -> NDArray[np.float32]:
-    """Score every slice of a head as the node's engine does, mirrored reading included; shape (slices, 6)."""
-    with torch.inference_mode():
-        hu = torch.from_numpy(np.array(head.hu, np.float32))
-        pictures = channels(hu[with_neighbours(range(len(hu)), len(hu), how)], how)
-        views = (pictures, pictures.flip(-1)) if how.mirrored else (pictures,)
-        read = [
-            torch.sigmoid(
-                network.read(torch.cat([network.cnn(part) for part in view.split(_MICRO_BATCH)]), [len(view)])
-            )
-            for view in views
-        ]
-    scores: NDArray[np.float32] = torch.stack(read).mean(0).numpy()
-    return scores
 
 
 def cross_validate(

@@ -33,7 +33,7 @@ from .processes import Processes, ProcessesError
 from .recipe import Recipe, RecipeError
 from .run_state import RunState
 from .schedule import rate
-from .stages import frozen_part
+from .stages import compile_learning_part, frozen_part
 from .start import first_state
 
 
@@ -128,7 +128,7 @@ def train(
         wrapped = [DistributedDataParallel(one, broadcast_buffers=False) for one in learners]
     if setting.compiled:
         for learner in learners:
-            learner.network.cnn.compile()
+            compile_learning_part(learner.network.cnn, recipe.optimisation.frozen_stages)
     first = setting.state.restore(learners, device) if setting.state else 0
     warm, part = recipe.optimisation.warm_up * steps, setting.part or recipe.sampling.sequences
     todo = [(step, group) for step in range(first, steps) for group in mine]

@@ -40,3 +40,12 @@ def learning_part(cnn: nn.Module, maps: Tensor, stages: int) -> list[Tensor]:
 def frozen_names(stages: int) -> tuple[str, ...]:
     """Return how the names of the parameters of the first `stages` stages begin."""
     return () if stages == 0 else ("conv_stem.", "bn1.", *(f"blocks.{stage}." for stage in range(stages)))
+
+
+def compile_learning_part(cnn: nn.Module, stages: int) -> None:
+    """Let torch.compile make the CNN's learning part faster, in place; names and weights stay."""
+    if stages == 0:
+        cnn.forward_features = torch.compile(cnn.forward_features)  # type: ignore[assignment, arg-type]
+    else:
+        for stage in range(stages, len(cnn.get_submodule("blocks"))):  # type: ignore[arg-type]
+            cnn.get_submodule(f"blocks.{stage}").compile()

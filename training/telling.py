@@ -1,12 +1,17 @@
-"""What a long run says while it goes."""
+"""What a long run says while it goes: a bar in a terminal, lines elsewhere, and TensorBoard's files."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Self
 
 import numpy as np
+from rich import progress as bars
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
 
 
 def say(line: str) -> None:
@@ -22,8 +27,68 @@ def teller() -> Callable[[int, int, float, float], None]:
 
     def tell(step: int, steps: int, loss: float, _rate: float) -> None:
         recent.append(loss)
-        if len(recent) == 20:
+        if len(recent) == 20 or step + 1 == steps:
             say(f"step {step + 1} of {steps}, loss {np.mean(recent):.3f}, {time.monotonic() - began:.0f} s")
             recent.clear()
 
     return tell
+
+
+class Progress:
+    """The progress of one run.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run; TensorBoard's files go below it: ``tensorboard --logdir FOLDER``.
+    shown : bool
+        Off in all processes but the first.
+    """
+
+    def __init__(self, folder: Path, shown: bool = True) -> None:
+        self._folder, self._shown = folder, shown
+        self._console = Console(stderr=True)
+        columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
+        self._bars = bars.Progress(*columns, bars.TimeRemainingColumn(), console=self._console)
+        self._tasks: dict[str, bars.TaskID] = {}
+        self._lines = teller()
+        self._writer: SummaryWriter | None = None
+
+    def __enter__(self) -> Self:
+        if self._shown and self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bars.stop()
+        if self._writer is not None:
+            self._writer.close()
+
+    def preparing(self, done: int, of: int) -> None:
+        """Say how many scans are on the grid."""
+        self._bar("scans", done, of, "")
+
+    def step(self, step: int, steps: int, loss: float, rate: float) -> None:
+        """Say what a step did."""
+        if not self._shown:
+            return
+        if self._writer is None:  # of a run that goes on, what was written after its checkpoint no longer counts
+            self._writer = SummaryWriter(str(self._folder), purge_step=step)
+        self._writer.add_scalar("loss", loss, step)
+        self._writer.add_scalar("rate", rate, step)
+        self._bar("steps", step + 1, steps, f"loss {loss:.3f}")
+        if not self._console.is_terminal:
+            self._lines(step, steps, loss, rate)
+
+    def judged(self, step: int, loss: float) -> None:
+        """Say what the validation scans say."""
+        if self._writer is not None:
+            self._writer.add_scalar("validation/weighted_log_loss", loss, step - 1)
+        say(f"step {step}: weighted log loss {loss:.5f} on the validation scans")
+
+    def _bar(self, name: str, done: int, of: int, more: str) -> None:
+        if not self._shown:
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=of)
+        self._bars.update(self._tasks[name], completed=done, total=of, description=f"{name} {more}".strip())

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from ichnode_training.augment import augment
 from ichnode_training.backbone import imagenet_lite0
 from ichnode_training.bleeds import add_bleed
-from ichnode_training.crossval import cross_validate, folds, score
+from ichnode_training.crossval import cross_validate, folds
 from ichnode_training.evaluation import auc, interval, scan_auc, sensitivity_specificity, slice_auc, threshold_for
+from ichnode_training.judging import score
 from ichnode_training.loop import Setting, train
 from ichnode_training.pictures import Pictures
 from ichnode_training.publish import card_for, publish, thresholds_from
