@@ -4,7 +4,7 @@ Columns of the CSV, all optional but one UID or ``file``; others are ignored:
 
 ================================================  =================================================================
 ``study_instance_uid``, ``series_instance_uid``,  whom the labels of the line are of: the narrowest that is filled
-``sop_instance_uid``
+``sop_instance_uid``                              (of frame 5 of a multi-frame object: UID#5)
 ``any``, ``intraparenchymal``,                    1 present, 0 absent, empty unknown
 ``intraventricular``, ``subarachnoid``,
 ``subdural``, ``epidural``

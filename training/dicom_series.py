@@ -160,7 +160,7 @@ def headers_of(files: Sequence[Path], pseudonyms: bool = False) -> Headers:
 
 def read_series(
     headers: Headers, patient: str, study: str, series: str, pseudonyms: bool = False,
-    name_of: NameOf = lambda _, one: one.sop_instance_uid,
+    name_of: NameOf = lambda _, one: instance_name(one),
 ) -> Material:  # fmt: skip
     """Decode a series to Hounsfield units in the node's order.
 
@@ -197,6 +197,11 @@ def read_series(
         warnings=tuple(dict.fromkeys(w.code for w in (*geometry.warnings, *warned))),
     )  # fmt: skip
     return Material(scan, hu, refused=headers.refused)
+
+
+def instance_name(one: Slice) -> str:
+    """Return the SOP Instance UID; of the second and later frames of an object with ``#`` and their number."""
+    return one.sop_instance_uid + (f"#{one.frame}" if one.frame > 1 else "")
 
 
 def _decodes(one: Slice, file: Path, pseudonyms: bool) -> bool:

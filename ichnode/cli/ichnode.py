@@ -15,6 +15,7 @@ _COMMANDS = {
     "doctor": "Check port, disk, decoders, model, destinations, channels and clock, each with a remedy.",
     "echo": "Ask a destination by C-ECHO, or over the web, whether it answers.",
     "evaluate": "Judge a model bundle on a data set: figures, report, submission file.",
+    "export": "Write studies de-identified, with their labels, to take elsewhere.",
     "explain": "Say what the node would do with a file or folder, and why.",
     "model": "List, import, judge, promote and roll back models.",
     "notify": "Try a channel with a message that says that it is a test.",

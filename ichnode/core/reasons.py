@@ -81,6 +81,7 @@ BAD_OBJECTS: Mapping[str, str] = {
     "TRUNCATED": "The DICOM data set ends in the middle of an element.",
     "BAD_UID": "A Study, Series, SOP Instance or SOP Class UID is missing or not valid.",
     "DICOMDIR": "The file is a DICOM directory, not an image.",
+    "IDENTIFIER_LEFT": "Something that identifies the patient stands in an attribute that an export keeps.",
     "SOP_CLASS_MISMATCH": "The data set is of another SOP Class than the request that brought it.",
     "SOP_INSTANCE_MISMATCH": "The data set has another SOP Instance UID than the request that brought it.",
 }

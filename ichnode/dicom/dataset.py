@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 from pydicom import dcmread
@@ -23,3 +24,10 @@ def header_dataset(path: Path) -> Dataset:
         return dcmread(path, stop_before_pixels=True, force=True)
     except (InvalidDicomError, OSError, EOFError, ValueError) as error:
         raise BadObject(f"A stored object cannot be read: {type(error).__name__}.", "NOT_DICOM") from error
+
+
+def encoded(dataset: Dataset) -> bytes:
+    """Return a data set with file meta information as the bytes of a Part 10 file, in its own transfer syntax."""
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()

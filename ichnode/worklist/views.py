@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -57,6 +58,30 @@ def find_by_id(tx: Connection, study_id: int) -> dict[str, Any] | None:
         return None
     known = tx.scalar(select(_ST.c.id).where(_ST.c.id == study_id))
     return None if known is None else study(tx, study_id)
+
+
+def study_ids(tx: Connection) -> list[int]:
+    """Return the ids of all studies, in the order in which they came."""
+    return list(tx.scalars(select(_ST.c.id).order_by(_ST.c.id)))
+
+
+def analysed_series(tx: Connection, study_ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Return (study, series) of every series of these studies whose current result is positive or negative.
+
+    Results that were taken back are left out: the images may be another patient's.
+    """
+    rows = tx.execute(
+        select(_SE.c.study_id, _SE.c.id)
+        .join(_R, _R.c.series_id == _SE.c.id)
+        .where(
+            _SE.c.study_id.in_(study_ids),
+            _R.c.verdict.in_(("positive", "negative")),
+            _R.c.superseded_at.is_(None),
+            _R.c.retraction.is_(None),
+        )
+        .order_by(_SE.c.study_id, _SE.c.id)
+    )
+    return [(study, series) for study, series in rows]
 
 
 def series_ids(tx: Connection, study_ids: list[int]) -> list[int]:

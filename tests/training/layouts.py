@@ -58,8 +58,9 @@ def _rsna_file(image: str, patient: str, study: str, z: float, hu: np.ndarray, *
 
 def save(ds: Dataset, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    ds.preamble = bytes(128)
     with _pseudonyms():
-        ds.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=False)
+        ds.save_as(path, enforce_file_format=True)
 
 
 def write_rsna(folder: Path) -> None:

@@ -1,0 +1,153 @@
+"""Export: series that the node read, de-identified, with what readers said of them, for use elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import secrets
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+
+from ichnode.core.findings import CLASSES
+from ichnode.core.pseudonyms import Pseudonyms
+from ichnode.core.slices import Slice
+from ichnode.dicom.dataset import encoded
+from ichnode.dicom.deidentified import Options, deidentified
+from ichnode.errors import BadObject, ConfigError
+from ichnode.steps.assemble import look_at
+from ichnode.steps.node import Node
+from ichnode.storage.atomic import write_durable
+from ichnode.worklist import assembly, feedback, views
+from ichnode.worklist.assembly import Filed
+from ichnode.worklist.feedback import Taught
+
+KEY_FILE = "export.key"
+LABELS = "labels.csv"
+_UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was done.
+
+    Attributes
+    ----------
+    series, files : int
+    labels : int
+        Lines of the labels' table.
+    refused : tuple of (int, str)
+        Number of the study in the worklist, and why something of it was left out.
+    """
+
+    series: int
+    files: int
+    labels: int
+    refused: tuple[tuple[int, str], ...]
+
+
+def export_key(node: Node, file: Path | None) -> Pseudonyms:
+    """Return the pseudonyms of this node, or those of a key file; made where neither is there yet.
+
+    Raises
+    ------
+    ConfigError
+        The file is no key.
+    """
+    path = file or node.settings.node.data.resolve() / KEY_FILE
+    if not path.exists():
+        write_durable(path, secrets.token_bytes(32).hex().encode())
+    try:
+        return Pseudonyms(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is no key: 64 hexadecimal digits or more are.") from error
+
+
+def export(
+    node: Node, study_ids: Sequence[int], out: Path, pseudonyms: Pseudonyms, options: Options,
+    tell: Callable[[int, int], None],
+) -> Exported:  # fmt: skip
+    """Write the analysed series of some studies, one folder a patient and series, and ``labels.csv``.
+
+    A series that is there already is not written again, so that an export can be stopped and go on. An object that may
+    not leave is left out with its reason, and the rest goes on.
+
+    Parameters
+    ----------
+    study_ids : sequence of int
+    out : Path
+        Folder; made where it does not exist.
+    tell : callable
+        Called after each series with (done, of).
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with node.worklist.read() as tx:
+        series = views.analysed_series(tx, study_ids)
+        words = {one.series_id: one for one in feedback.taught(tx)}
+    rows: list[Mapping[str, str]] = []
+    refused: list[tuple[int, str]] = []
+    files = 0
+    for done, (study_id, series_id) in enumerate(series, 1):
+        with node.worklist.read() as tx:
+            filed = assembly.filed_slices(tx, series_id)
+        written, why = _series(node, filed, out, pseudonyms, options)
+        files += written
+        refused += [(study_id, reason) for reason in why]
+        if series_id in words and written:
+            rows += _labels(words[series_id], pseudonyms)
+        tell(done, len(series))
+    _write_labels(out / LABELS, rows)
+    return Exported(len(series), files, len(rows), tuple(refused))
+
+
+def _series(
+    node: Node, filed: Sequence[Filed], out: Path, pseudonyms: Pseudonyms, options: Options
+) -> tuple[int, list[str]]:
+    """Write the slices that were read, in their order; scouts, dose pages and the like stay here."""
+    slices: tuple[Slice, ...] = tuple(f.slice for f in filed)
+    names = dict.fromkeys(filed[index].file for index in look_at(slices, node.selection).geometry.order)
+    written, refused = 0, []
+    for number, name in enumerate(names, 1):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of values that are not as the standard has them; most are left behind
+                source = dcmread(node.spool.path(name))
+                copy = deidentified(source, pseudonyms, options)
+                content = encoded(copy)
+        except (BadObject, OSError, ValueError, AttributeError, NotImplementedError) as error:
+            why = error.sentence if isinstance(error, BadObject) else "The object cannot be written anew."
+            refused.append(f"slice {number}: {why}")
+            continue
+        folder = out / str(copy.PatientID) / str(copy.SeriesInstanceUID).rpartition(".")[2]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_durable(folder / f"{number:04d}.dcm", content)
+        written += 1
+    return written, refused
+
+
+def _labels(word: Taught, pseudonyms: Pseudonyms) -> list[Mapping[str, str]]:
+    study, series = pseudonyms.uid(word.study_instance_uid), pseudonyms.uid(word.series_instance_uid)
+    of_scan = {"study_instance_uid": study, "series_instance_uid": series, **_said(word.truth.scan)}
+    of_slices = [
+        {
+            "study_instance_uid": study,
+            "series_instance_uid": series,
+            "sop_instance_uid": pseudonyms.uid(uid),
+            **_said(row),
+        }
+        for (uid, _), row in word.truth.slices.items()
+    ]
+    return [of_scan, *of_slices]
+
+
+def _said(known: Mapping[str, bool]) -> dict[str, str]:
+    return {name: str(int(known[name])) for name in CLASSES if name in known}
+
+
+def _write_labels(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, (*_UIDS, *CLASSES), restval="", lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)

@@ -1,0 +1,89 @@
+"""``ichnode export``: what a node holds, de-identified, with what readers said of it, into a data set of the lab."""
+
+import csv
+
+import pytest
+from ichnode_training.__main__ import main as lab
+from ichnode_training.planes import open_planes
+from pydicom import dcmread
+
+from ichnode.core.feedback import Feedback, Label
+from ichnode.core.findings import CLASSES
+from ichnode.steps.receive import receive_slice
+from ichnode.worklist import assembly, feedback, schema
+from tests.made import answer, claim, finish, rows
+from tests.steps.spooled import as_received
+from tests.training.layouts import ct_file, plane, save
+
+WORDS = ("KOWALSKI", "PAT-4711", "ACC-8812", "19500203", "SAINTMARY", "1.2.840.55.")
+
+
+@pytest.fixture
+def received(node, tmp_path, capsys):
+    """Two studies of one patient that were read, the first with a scout and a slice with text burned in."""
+    for study in ("1.2.840.55.1", "1.2.840.55.2"):
+        for z in range(30):
+            ds = ct_file(study, f"{study}.1", z, plane(z % 10), "Head KOWALSKI 5.0")
+            ds.PatientName, ds.PatientID, ds.AccessionNumber = "KOWALSKI^JAN", "PAT-4711", "ACC-8812"
+            ds.PatientBirthDate, ds.InstitutionName, ds.StudyDate = "19500203", "SAINTMARY", "20260105"
+            if (study, z) == ("1.2.840.55.1", 7):
+                ds.BurnedInAnnotation = "YES"
+            if z == 29:
+                ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+            save(ds, tmp_path / "in.dcm")
+            assert receive_slice(node, as_received(tmp_path / "in.dcm")) == 0
+    with node.worklist.write() as tx:
+        for row in assembly.due_series(tx, node.now.forward(60)):
+            assert assembly.close(tx, node.now(), row, "test", None, {"could_win": True, "rank": [1.0]})
+    for _ in range(2):
+        job = claim(node.worklist, node.now)
+        assert finish(node.worklist, node.now, job, answer(job, 0.9))
+    result = rows(node.worklist, schema.results)[0]["id"]
+    uid = rows(node.worklist, schema.results)[0]["outcome"]["order"][3][0]
+    with node.worklist.write() as tx:
+        feedback.give(tx, node.now(), "ada", result, Feedback(True, (Label("subdural", True, (uid, 1)),)))
+    capsys.readouterr()
+    return node
+
+
+def test_what_is_exported_names_nobody_and_teaches_the_lab(received, data, ichnode, tmp_path):
+    out = tmp_path / "out"
+    done = ichnode("export", "--data", data, "--all", "--descriptors", "--out", out)
+    assert done.code == 1 and "left out of study 1: slice 8: The image says that text is burned" in done.err
+    assert "57 objects of 2 series, 2 lines of labels" in done.out
+    files = sorted(out.rglob("*.dcm"))
+    assert len(files) == 57, "29 and 29, without the scouts, and one refused"
+    assert len({file.parent.parent.name for file in files}) == 1, "one patient"
+    for path in (*files, out / "labels.csv"):
+        content = path.read_bytes().upper()
+        assert not [word for word in WORDS if word.encode() in content or word in str(path.relative_to(out)).upper()]
+    first = dcmread(files[0])
+    assert first.SeriesDescription == "Head 5.0" and first.PatientIdentityRemoved == "YES"
+    with (out / "labels.csv").open() as lines:
+        scan, one = csv.DictReader(lines)
+    assert (scan["any"], scan["subdural"], scan["epidural"], one["subdural"]) == ("1", "1", "", "1")
+    into = tmp_path / "planes"
+    assert lab(["import", "folder", str(out), "--labels", str(out / "labels.csv"), "--into", str(into)]) == 0
+    taught, other = sorted(open_planes(into), key=lambda scan: len(scan.instances))
+    assert taught.patient == other.patient
+    assert taught.scan_labels[CLASSES.index("subdural")] == 1 and (taught.labels[:, 4] == 1).sum() == 1
+    assert taught.labels[3, 4] == 1, "the slice that the reader named"
+
+
+def test_the_key_keeps_pseudonyms_and_a_name_in_what_stays_is_refused(received, data, ichnode, tmp_path):
+    one, two, three = tmp_path / "1", tmp_path / "2", tmp_path / "3"
+    ichnode("export", "--data", data, "--out", one, "2")
+    ichnode("export", "--data", data, "--out", two, "1.2.840.55.2")
+    ichnode("export", "--data", data, "--out", three, "--key", tmp_path / "other.key", "2")
+    names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*.dcm")) for folder in (one, two, three)]
+    assert names[0] == names[1] and not set(names[0]) & set(names[2])
+    assert (data / "export.key").stat().st_mode & 0o077 == 0
+    (tmp_path / "bad.key").write_text("secret")
+    bad = ichnode("export", "--data", data, "--out", one, "--key", tmp_path / "bad.key", "2")
+    assert bad.code == 2 and "is no key" in bad.err
+
+
+@pytest.mark.parametrize(("more", "code", "why"), [((), 2, "--all"), (("77",), 1, "No such study")])
+def test_what_to_export_has_to_be_said(received, data, ichnode, tmp_path, more, code, why):
+    said = ichnode("export", "--data", data, "--out", tmp_path / "out", *more)
+    assert said.code == code and why in said.err
