@@ -52,10 +52,15 @@ def _work(settings: Settings, owner: str, asked: _Asked) -> None:
     from ichnode.steps.analyse import analyse_next
     from ichnode.steps.node import open_node
     from ichnode.steps.register import active_digest, settle_active
+    from ichnode.worklist.associations import worker_is
 
     node = open_node(settings, owner.partition("/")[0])
+    with node.worklist.write() as tx:
+        worker_is(tx, node.now(), node.boot_id, "loading")
     engine = _engine(settings, node.models.path(settle_active(node)))
     log.info("worker.ready", device=str(engine.device), model=engine.bundle.name, digest=engine.bundle.digest[:12])
+    with node.worklist.write() as tx:
+        worker_is(tx, node.now(), node.boot_id, "ready", str(engine.device))
     _say("ready")
     while not asked.to_stop.is_set():
         digest = active_digest(node)

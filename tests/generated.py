@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def reasons() -> str:
     return "\n".join(lines)
 
 
+def openapi() -> str:
+    """Return the description of the JSON."""
+    from starlette.routing import BaseRoute
+
+    from ichnode.web import api, rules_page
+    from ichnode.web.openapi import document
+
+    routes: list[BaseRoute] = [*api.ROUTES, *rules_page.routes(1)]
+    return json.dumps(document(routes), indent=1, ensure_ascii=False) + "\n"
+
+
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "config.toml": render_toml,
     "docs/commands.md": command_lines,
@@ -74,6 +86,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/reasons.md": reasons,
     "docs/conformance.md": statement,
     "docs/messages.md": messages,
+    "docs/openapi.json": openapi,
 }
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import click
 from ichnode.cli.options import config_option, settings_from
 
 if TYPE_CHECKING:
-    from ichnode.steps.explain import ExplainedSeries, Explanation
+    from ichnode.steps.explain import Explanation
 
 
 @click.command()
@@ -37,33 +37,19 @@ def command(config: Path | None, data: Path | None, as_json: bool, path: Path) -
 
 
 def _plain(explanation: Explanation) -> dict[str, Any]:
+    from ichnode.steps.explain import in_words
+
     return {
-        "series": [_series(s) for s in explanation.series],
+        "series": [in_words(s) for s in explanation.series],
         "unread": [{"file": str(file), "code": why.code, "sentence": why.sentence} for file, why in explanation.unread],
     }
 
 
-def _series(series: ExplainedSeries) -> dict[str, Any]:
-    geometry, reason = series.look.geometry, series.reason
-    warnings = (*geometry.warnings, *series.look.eligibility.warnings)
-    return {
-        "study_instance_uid": series.study.study_instance_uid,
-        "series_instance_uid": series.study.series_instance_uid,
-        "description": series.look.slices[0].series_description if series.look.slices else None,
-        "slices": len(series.look.slices),
-        "extent_mm": round(geometry.extent_mm, 1),
-        "spacing_mm": None if geometry.spacing_mm is None else round(geometry.spacing_mm, 3),
-        "tilt_deg": round(geometry.tilt_deg, 1),
-        "would": "not analyse" if reason else "analyse",
-        "code": reason.code if reason else None,
-        "sentence": reason.sentence if reason else None,
-        "warnings": [{"code": w.code, "sentence": w.sentence} for w in warnings],
-    }
-
-
 def _print(explanation: Explanation) -> None:
+    from ichnode.steps.explain import in_words
+
     for series in explanation.series:
-        facts = _series(series)
+        facts = in_words(series)
         click.echo(f"Series {facts['series_instance_uid']} ({facts['description'] or 'no description'})")
         spacing = "unknown" if facts["spacing_mm"] is None else f"{facts['spacing_mm']} mm"
         click.echo(

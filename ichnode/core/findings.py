@@ -83,6 +83,8 @@ class Outcome:
     missing: str | None = None
     order: tuple[tuple[str, int], ...] = field(default=())
     """(SOP Instance UID, frame) of each row of `scores`."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """Of the images themselves, for the control charts of a scanner: ``spacing_mm``, ``brain_hu``."""
 
     @property
     def preliminary(self) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ichnode.core.eligibility import SelectionPolicy
 from ichnode.core.findings import Warned
@@ -61,9 +62,16 @@ def explain(path: Path, policy: SelectionPolicy, read: Callable[[], None] = lamb
     read : callable
         Called after each file, for a progress bar.
     """
+    return explain_files(files_below(path), policy, read)
+
+
+def explain_files(
+    files: Iterable[Path], policy: SelectionPolicy, read: Callable[[], None] = lambda: None
+) -> Explanation:
+    """Apply the node's own rules to some files; as `explain`."""
     groups: dict[tuple[str, str], dict[str, tuple[Path, InstanceHeader]]] = {}
     unread: list[tuple[Path, Warned]] = []
-    for file in files_below(path):
+    for file in files:
         try:
             header = parse_file(file)
         except BadObject as error:
@@ -99,3 +107,22 @@ def _judged(looked: _Looked, chosen: bool) -> ExplainedSeries:
     if reason is None and not chosen:
         reason = because("ANOTHER_SERIES_CHOSEN")
     return ExplainedSeries(facts, look, reason, files)
+
+
+def in_words(series: ExplainedSeries) -> dict[str, Any]:
+    """Return what there is to say of one series as plain values; no patient is named."""
+    geometry, reason = series.look.geometry, series.reason
+    warnings = (*geometry.warnings, *series.look.eligibility.warnings)
+    return {
+        "study_instance_uid": series.study.study_instance_uid,
+        "series_instance_uid": series.study.series_instance_uid,
+        "description": series.look.slices[0].series_description if series.look.slices else None,
+        "slices": len(series.look.slices),
+        "extent_mm": round(geometry.extent_mm, 1),
+        "spacing_mm": None if geometry.spacing_mm is None else round(geometry.spacing_mm, 3),
+        "tilt_deg": round(geometry.tilt_deg, 1),
+        "would": "not analyse" if reason else "analyse",
+        "code": reason.code if reason else None,
+        "sentence": reason.sentence if reason else None,
+        "warnings": [{"code": w.code, "sentence": w.sentence} for w in warnings],
+    }

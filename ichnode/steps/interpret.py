@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichnode.core.brain import no_brain_seen
+from ichnode.core.brain import brain_hu, no_brain_seen
 from ichnode.core.findings import CLASSES, Finding, Outcome, Verdict, Warned, findings_from, verdict_of
 from ichnode.core.images import SeriesImages
 from ichnode.core.reasons import because
@@ -88,13 +88,19 @@ def interpret(
     scored = time.perf_counter()
     rows = tuple(tuple(float(value) for value in row) for row in scores)
     findings = findings_from(rows, engine.bundle.thresholds)
-    outcome = Outcome(verdict_of(findings), rows, findings, warnings, None, missing, order)
+    measures = _measures(volume, look.geometry.spacing_mm)
+    outcome = Outcome(verdict_of(findings), rows, findings, warnings, None, missing, order, measures)
     seconds = {"load": loaded - begun, "inference": scored - loaded}
     heat_class = explained(rows, findings) if explaining else {}
     if heat_class:
         images = replace(images, heat=_heat(engine, reading, heat_class), heat_class=heat_class)
         seconds["explain"] = time.perf_counter() - scored
     return Interpretation(outcome, seconds, images)
+
+
+def _measures(volume: NDArray[np.int16], spacing_mm: float | None) -> dict[str, float]:
+    found = {"spacing_mm": spacing_mm, "brain_hu": brain_hu(volume)}
+    return {name: round(value, 3) for name, value in found.items() if value is not None}
 
 
 def explained(scores: Sequence[Sequence[float]], findings: Sequence[Finding]) -> dict[int, str]:

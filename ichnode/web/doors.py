@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -30,10 +31,17 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 Endpoint = Callable[[Request, Visitor], Response]
 
 
+class Door(Route):
+    """A route that says whom it lets in and what it does."""
+
+    permission = ""
+    does = ""
+
+
 def door(
     path: str, permission: str, endpoint: Endpoint, methods: tuple[str, ...] = ("GET",), *, by_itself: bool = False,
     body_bytes: int = FORM_BYTES, name: str | None = None, heavy: bool = False,
-) -> Route:  # fmt: skip
+) -> Door:  # fmt: skip
     """Return the route of an endpoint.
 
     Parameters
@@ -51,17 +59,22 @@ def door(
 
     async def enter(request: Request) -> Response:
         visitor = await run_in_threadpool(require, request, permission)
-        if request.method not in SAFE:
-            await admit_body(request, body_bytes)
-            check_origin(request)
-            check_csrf(request, visitor)
-        if not by_itself:
-            await run_in_threadpool(touch_session, request)
-        if heavy:
-            return await to_thread.run_sync(endpoint, request, visitor, limiter=request.app.state.heavy)
-        return await run_in_threadpool(endpoint, request, visitor)
+        try:
+            if request.method not in SAFE:
+                await admit_body(request, body_bytes)
+                check_origin(request)
+                check_csrf(request, visitor)
+            if not by_itself:
+                await run_in_threadpool(touch_session, request)
+            if heavy:
+                return await to_thread.run_sync(endpoint, request, visitor, limiter=request.app.state.heavy)
+            return await run_in_threadpool(endpoint, request, visitor)
+        finally:
+            await request.close()  # files of a form
 
-    return Route(path, enter, methods=list(methods), name=name or endpoint.__name__)
+    made = Door(path, enter, methods=list(methods), name=name or endpoint.__name__)
+    made.permission, made.does = permission, (endpoint.__doc__ or "").strip()
+    return made
 
 
 async def admit_body(request: Request, most: int) -> None:
@@ -75,29 +88,32 @@ async def admit_body(request: Request, most: int) -> None:
     said = request.headers.get("Content-Length", "")
     if said.isdigit() and int(said) > most:
         raise Refused(413, "TOO_LARGE", f"At most {most} bytes are taken at once; send less.")
-    _count(request, most)
+    taken = _count(request, most)
     try:
         if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() in FORMS:
             request.state.form = await request.form(max_files=2000, max_fields=100)
         else:
             request.state.form, request.state.body = FormData(), await request.body()
-    except (MultiPartException, ClientDisconnect):
+    except (MultiPartException, HTTPException, ClientDisconnect):
+        if taken[0] > most:
+            raise Refused(413, "TOO_LARGE", f"At most {most} bytes are taken at once; send less.") from None
         raise Refused(400, "BAD_FORM", "This is no form that could be read.") from None
 
 
-def _count(request: Request, most: int) -> None:
+def _count(request: Request, most: int) -> list[int]:
+    """Let no more than `most` bytes in; what has come so far stands in the list that is returned."""
     receive: Callable[[], Awaitable[Any]] = request._receive
-    taken = 0
+    taken = [0]
 
     async def counted() -> Any:
-        nonlocal taken
         message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most:
-            raise Refused(413, "TOO_LARGE", f"At most {most} bytes are taken at once; send less.")
+        taken[0] += len(message.get("body", b""))
+        if taken[0] > most:
+            raise MultiPartException("too large")  # which the parser answers by closing its files
         return message
 
     request._receive = counted
+    return taken
 
 
 def check_origin(request: Request) -> None:

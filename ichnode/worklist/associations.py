@@ -28,6 +28,12 @@ def end_boot(tx: Connection, at: datetime, boot_id: str) -> None:
     tx.execute(update(schema.boots).where(schema.boots.c.id == boot_id).values(ended_at=at))
 
 
+def worker_is(tx: Connection, at: datetime, boot_id: str, state: str, device: str | None = None) -> None:
+    """Record what the worker of a boot is: ``loading``, ``ready`` on a device, or ``ended``."""
+    values = {"worker_state": state, "worker_at": at, "worker_device": device}
+    tx.execute(update(schema.boots).where(schema.boots.c.id == boot_id).values(values))
+
+
 def open_association(tx: Connection, at: datetime, boot_id: str, address: str, calling_aet: str) -> int:
     """Record that a peer was let in. Returns the association's id."""
     row = insert(schema.associations).values(boot_id=boot_id, address=address, calling_aet=calling_aet, opened_at=at)

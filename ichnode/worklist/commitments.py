@@ -17,6 +17,7 @@ from ichnode.core.lifecycle import DELIVERY, DeliveryState, sources, target
 from ichnode.core.retry import backoff_s
 from ichnode.worklist import schema
 from ichnode.worklist.database import new_key, note
+from ichnode.worklist.pauses import pause_of
 from ichnode.worklist.reports import REJECTION
 
 MOST_INSTANCES = 100
@@ -163,7 +164,12 @@ def answered(
 
 
 def next_request_at(tx: Connection, destination: str) -> datetime | None:
-    """Return when a destination is to be asked next, or an answer of it is overdue; None when nothing waits."""
+    """Return when a destination is to be asked next, or an answer of it is overdue; None when nothing waits.
+
+    None as well while it is paused.
+    """
+    if pause_of(tx, destination) is not None:
+        return None
     found = tx.scalar(
         select(func.min(_D.c.not_before)).where(
             _D.c.destination == destination, _D.c.state.in_((DeliveryState.DELIVERED, DeliveryState.AWAITING))

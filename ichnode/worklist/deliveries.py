@@ -36,7 +36,12 @@ class Delivery:
 
 
 def claim_deliveries(tx: Connection, now: datetime, destination: str, sender: str, most: int = 50) -> list[Delivery]:
-    """Take what is due for a destination, the most urgent first. The attempt counts from here."""
+    """Take what is due for a destination, the most urgent first. The attempt counts from here.
+
+    Nothing while it is paused.
+    """
+    if _is_paused(tx, destination):
+        return []
     rows = tx.execute(
         _placed(
             _D.c.destination == destination, _D.c.state.in_(sources(DELIVERY, "claim")), _D.c.not_before <= now
@@ -177,7 +182,9 @@ def backlog(tx: Connection, destination: str) -> tuple[int, datetime | None]:
 
 
 def next_delivery_at(tx: Connection, destination: str) -> datetime | None:
-    """Return when the next delivery to a destination is due; None when nothing waits."""
+    """Return when the next delivery to a destination is due; None when nothing waits, or it is paused."""
+    if _is_paused(tx, destination):
+        return None
     found = tx.scalar(
         select(func.min(_D.c.not_before)).where(_D.c.destination == destination, _D.c.state == DeliveryState.PENDING)
     )
@@ -220,6 +227,10 @@ def close_circuit(tx: Connection, now: datetime, destination: str) -> None:
 def _set_circuit(tx: Connection, destination: str, **values: object) -> None:
     if not tx.execute(update(_O).where(_O.c.name == destination).values(**values)).rowcount:
         tx.execute(insert(_O).values(name=destination, **{"failures": 0, **values}))
+
+
+def _is_paused(tx: Connection, destination: str) -> bool:
+    return tx.scalar(select(_O.c.paused_at).where(_O.c.name == destination)) is not None
 
 
 def _placed(*conditions: Any) -> Select[Any]:

@@ -29,6 +29,9 @@ boots = Table(
     Column("started_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     Column("version", String(32), nullable=False),
+    Column("worker_state", String(16)),  # loading, ready, ended
+    Column("worker_at", UtcTime),  # since when
+    Column("worker_device", String(64)),
 )
 
 associations = Table(
@@ -248,6 +251,8 @@ destinations = Table(
     Column("failures", Integer, nullable=False),
     Column("last_success_at", UtcTime),
     Column("last_error", Text),
+    Column("paused_at", UtcTime),  # by a person: nothing is sent until it is resumed
+    Column("paused_by", String(64)),
 )
 
 feedback = Table(

@@ -1,0 +1,58 @@
+"""Control charts as figures for inline SVG: points in a box, the mean, the limits, what lies outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ichnode.core.control import Chart, chart_of
+
+WIDTH, HEIGHT, EDGE = 220.0, 54.0, 5.0
+MOST = 60
+KINDS = (("score", "Score", 2, ""), ("brain_hu", "Brain", 1, "HU"), ("spacing_mm", "Spacing", 2, "mm"))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A chart, ready to be drawn; lengths in the units of a box of `WIDTH` by `HEIGHT`."""
+
+    name: str
+    unit: str
+    digits: int
+    count: int
+    chart: Chart | None
+    points: tuple[tuple[float, float, bool], ...]
+    centre_y: float
+    low_y: float
+    high_y: float
+
+    @property
+    def line(self) -> str:
+        """The points of a polyline."""
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in self.points)
+
+
+def drawn(measured: list[dict[str, Any]]) -> list[Drawn]:
+    """Return the charts of one scanner."""
+    return [
+        _draw([row[key] for row in measured if row.get(key) is not None], name, digits, unit)
+        for key, name, digits, unit in KINDS
+    ]
+
+
+def _draw(values: list[float], name: str, digits: int, unit: str) -> Drawn:
+    chart = chart_of(values)
+    if chart is None:
+        return Drawn(name, unit, digits, len(values), None, (), 0, 0, 0)
+    first = max(0, len(values) - MOST)
+    shown = chart.values[first:]
+    low, high = min(*shown, chart.low), max(*shown, chart.high)
+    span = (high - low) or 1.0
+
+    def y(value: float) -> float:
+        return HEIGHT - EDGE - (value - low) / span * (HEIGHT - 2 * EDGE)
+
+    step = (WIDTH - 2 * EDGE) / max(1, len(shown) - 1)
+    outside = set(chart.outside)
+    points = tuple((EDGE + i * step, y(value), first + i in outside) for i, value in enumerate(shown))
+    return Drawn(name, unit, digits, len(values), chart, points, y(chart.centre), y(chart.low), y(chart.high))

@@ -1,0 +1,86 @@
+"""How the node is, as plain values: the same for the page and for programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from ichnode.steps.node import Node
+from ichnode.worklist import models, shadows, vitals
+
+
+def node_facts(node: Node) -> dict[str, Any]:
+    """Return all but the charts."""
+    settings, now = node.settings, node.now()
+    disk = shutil.disk_usage(node.spool.root)
+    with node.worklist.read() as tx:
+        destinations = [vitals.outlet(tx, now, d.name) for d in settings.destinations]
+        channels = [vitals.outlet(tx, now, c.name) for c in settings.channels]
+        senders = vitals.senders(tx, now)
+        queue = vitals.queue(tx)
+        boot = vitals.boot(tx, node.boot_id)
+        turnaround = vitals.turnaround(tx, now)
+        registered = [_model(row) for row in models.registered(tx)]
+        shadow = models.shadowing(tx)
+        agreement = asdict(shadows.agreement(tx, shadow.digest)) if shadow else None
+    where = {d.name: d.url or f"{d.aet} at {d.host}:{d.port}" for d in settings.destinations}
+    return {
+        "aet": settings.node.aet,
+        "listens_on": f"{settings.node.host}:{settings.node.port}",
+        "started_at": boot["started_at"] if boot else None,
+        "worker": {
+            "state": (boot["worker_state"] if boot else None) or "not started",
+            "since": boot["worker_at"] if boot else None,
+            "device": boot["worker_device"] if boot else None,
+        },
+        "disk": {
+            "free_bytes": disk.free, "total_bytes": disk.total, "low_bytes": settings.receive.low_disk_bytes,
+            "floor_bytes": settings.receive.disk_floor_bytes,
+        },
+        "queue": queue,
+        "last_day": turnaround,
+        "destinations": [{**one, "where": where[one["name"]]} for one in destinations],
+        "channels": channels,
+        "senders": senders,
+        "models": registered,
+        "shadow_agreement": agreement,
+        "versions": {
+            "ichnode": version("ichnode"), "torch": version("torch"), "pydicom": version("pydicom"),
+            "pynetdicom": version("pynetdicom"), "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.release()}", "cores": os.cpu_count(),
+        },
+    }  # fmt: skip
+
+
+def worries(facts: dict[str, Any]) -> list[str]:
+    """Return what an administrator has to look at, one sentence each; empty when all is well."""
+    found = []
+    if facts["worker"]["state"] == "ended":
+        found.append("The worker has ended; it is started again. The log says why.")
+    if facts["disk"]["free_bytes"] < facts["disk"]["low_bytes"]:
+        found.append("The disk is nearly full: slices are refused. Free space.")
+    if facts["queue"]["failed"]:
+        found.append(f"{facts['queue']['failed']} analysis(es) failed: see the worklist, then try again.")
+    for one in [*facts["destinations"], *facts["channels"]]:
+        if one["paused_at"]:
+            found.append(f"{one['name']} is paused.")
+        elif one["failures"]:
+            found.append(f"{one['name']} does not answer: {one['last_error']}")
+        if one["failed"]:
+            found.append(f"{one['failed']} delivery(ies) to {one['name']} failed: correct it there, then try again.")
+    if not facts["destinations"]:
+        found.append("No destination is configured: results stay on this machine.")
+    return found
+
+
+def _model(row: models.ModelRow) -> dict[str, Any]:
+    judged = row.judgement
+    return {
+        "digest": row.digest, "name": row.name, "version": row.version, "state": row.state, "origin": row.origin,
+        "pinned": row.pinned, "registered_at": row.registered_at, "activated_at": row.activated_at,
+        "gate": None if judged is None else bool(judged["passed"]),
+    }  # fmt: skip

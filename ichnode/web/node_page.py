@@ -1,0 +1,123 @@
+"""The node: is everything alive? And what an administrator may do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from ichnode.steps.promote import promote, rollback
+from ichnode.web.charts import drawn
+from ichnode.web.doors import door
+from ichnode.web.node_facts import node_facts, worries
+from ichnode.web.pages import page
+from ichnode.web.refusals import Refused
+from ichnode.web.visitor import Visitor, node_of
+from ichnode.worklist import audit, deliveries, jobs, pauses, vitals
+
+
+def node_page(request: Request, visitor: Visitor) -> Response:
+    """Show how the node is."""
+    return page(request, "node.html", visitor, **_shown(request))
+
+
+def node_again(request: Request, visitor: Visitor) -> Response:
+    """Show what changes, to a page that is open."""
+    return page(request, "node_vitals.html", visitor, **_shown(request))
+
+
+def audit_page(request: Request, visitor: Visitor) -> Response:
+    """Show the audit journal, the latest first."""
+    before = request.query_params.get("before", "")
+    with node_of(request).worklist.read() as tx:
+        rows = audit.latest(
+            tx, 100, int(before) if before.isascii() and before.isdigit() and len(before) < 15 else None
+        )
+    return page(request, "audit.html", visitor, rows=rows, now=node_of(request).now())
+
+
+def pause(request: Request, visitor: Visitor) -> Response:
+    """Send nothing to a destination or channel."""
+    name = _outlet(request)
+    with node_of(request).worklist.write() as tx:
+        if pauses.pause(tx, node_of(request).now(), name, visitor.name):
+            _audit(request, tx, visitor, "destination.paused", destination=name)
+    return _back()
+
+
+def resume(request: Request, visitor: Visitor) -> Response:
+    """Send again."""
+    name = _outlet(request)
+    with node_of(request).worklist.write() as tx:
+        if pauses.resume(tx, node_of(request).now(), name, visitor.name):
+            _audit(request, tx, visitor, "destination.resumed", destination=name)
+    return _back()
+
+
+def retry(request: Request, visitor: Visitor) -> Response:
+    """Start everything that failed again."""
+    node = node_of(request)
+    with node.worklist.write() as tx:
+        analyses = jobs.retry_jobs(tx, node.now(), None)
+        sent = deliveries.retry_deliveries(tx, node.now(), None)
+        _audit(request, tx, visitor, "node.retried", analyses=analyses, deliveries=sent)
+    return _back()
+
+
+def promote_model(request: Request, visitor: Visitor) -> Response:
+    """Make a model active that the gate let through."""
+    _sure(request)
+    row = promote(node_of(request), str(request.state.form.get("model", "")) or "-")
+    with node_of(request).worklist.write() as tx:
+        _audit(request, tx, visitor, "model.promoted", model=row.digest)
+    return _back("#models")
+
+
+def roll_back(request: Request, visitor: Visitor) -> Response:
+    """Make the model active again that was active before."""
+    _sure(request)
+    row = rollback(node_of(request))
+    with node_of(request).worklist.write() as tx:
+        _audit(request, tx, visitor, "model.rolled_back", model=row.digest)
+    return _back("#models")
+
+
+def _shown(request: Request) -> dict[str, Any]:
+    node = node_of(request)
+    facts = node_facts(node)
+    with node.worklist.read() as tx:
+        scanners = {name: drawn(rows) for name, rows in vitals.by_scanner(tx).items()}
+    return {"facts": facts, "worries": worries(facts), "scanners": scanners, "now": node.now()}
+
+
+def _outlet(request: Request) -> str:
+    settings, name = node_of(request).settings, str(request.state.form.get("name", ""))
+    if name not in {d.name for d in settings.destinations} | {c.name for c in settings.channels}:
+        raise Refused(404, "NO_DESTINATION", "There is no such destination or channel in the configuration.")
+    return name
+
+
+def _sure(request: Request) -> None:
+    if request.state.form.get("sure") != "yes":
+        raise Refused(400, "NOT_CONFIRMED", "Nothing was done: say that you are sure.")
+
+
+def _audit(request: Request, tx: Any, visitor: Visitor, what: str, **detail: object) -> None:
+    audit.record(tx, node_of(request).now(), visitor.name, what, None, visitor.address, **detail)
+
+
+def _back(anchor: str = "") -> Response:
+    return RedirectResponse(f"/node{anchor}", 303)
+
+
+ROUTES = [
+    door("/node", "node.read", node_page),
+    door("/node/vitals", "node.read", node_again, by_itself=True),
+    door("/node/audit", "audit.read", audit_page),
+    door("/node/pause", "node.operate", pause, ("POST",)),
+    door("/node/resume", "node.operate", resume, ("POST",)),
+    door("/node/retry", "node.operate", retry, ("POST",)),
+    door("/node/promote", "model.promote", promote_model, ("POST",)),
+    door("/node/rollback", "model.promote", roll_back, ("POST",)),
+]
