@@ -7,9 +7,14 @@ from pathlib import Path
 
 import click
 
-from . import documents, receive, record, turnaround
+from . import documents, pages, receive, record, turnaround
 
-PARTS = {"receive": receive.measure, "turnaround": turnaround.measure, "documents": documents.measure}
+PARTS = {
+    "receive": receive.measure,
+    "turnaround": turnaround.measure,
+    "documents": documents.measure,
+    "pages": pages.measure,
+}
 
 
 @click.command()

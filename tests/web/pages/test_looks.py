@@ -1,0 +1,100 @@
+"""How the pages look and to whom they are of use: axe-core, narrow screens, both themes; and strings that attack."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from ichnode.core.findings import Warned
+from ichnode.worklist import assembly, associations
+from tests.browser.axe import AXE, serious_findings
+from tests.browser.published import NotFetchedError
+from tests.conftest import missing
+from tests.made import analysed_series, head_slices, series_row, study_facts, take
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+PAGES = {"worklist": "/", "node": "/node", "rules": "/rules", "api": "/api", "audit": "/node/audit"}
+ATTACK = "\"'><img src=x onerror=window.hacked=1><script>window.hacked=1</script>${7*7}{{7*7}}"
+
+
+@pytest.fixture
+def lively(morning):
+    """A node that has been at work: a worker, a scanner with a chart, sources."""
+    with morning.worklist.write() as tx:
+        associations.begin_boot(tx, morning.now(), "0.1.0")
+        tx.exec_driver_sql("update boots set id = 'boot'")
+        for aet, ending in (("CT2", "released"), ("CT7", "aborted")):
+            opened = associations.open_association(tx, morning.now(), "boot", "192.0.2.5", aet)
+            associations.end_association(tx, morning.now(), opened, ending)
+        associations.worker_is(tx, morning.now(), "boot", "ready", "cpu")
+    return morning
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_every_page_can_be_used_by_everybody(lively, somebody, theme):
+    try:
+        AXE.folder()
+    except NotFetchedError as absent:
+        missing(str(absent))
+    one = somebody("administrator", color_scheme=theme)
+    found = {}
+    for name, path in PAGES.items():
+        one.go(path)
+        expect(one.page.get_by_role("note")).to_contain_text("Research use only")
+        one.keep(f"{name}-{theme}")
+        if serious := serious_findings(one.page):
+            found[name] = serious
+    assert found == {}
+    assert one.faults == []
+
+
+def test_every_page_fits_a_narrow_screen(lively, somebody):
+    one = somebody("administrator", width=360, height=740)
+    wide = {}
+    for name, path in PAGES.items():
+        one.go(path)
+        width = one.page.evaluate("document.documentElement.scrollWidth")
+        if width > 360:
+            wide[name] = width
+    one.go("/")
+    one.keep("worklist-narrow")
+    assert wide == {}
+
+
+def test_no_string_of_a_data_set_is_taken_for_anything_but_text(morning, somebody):
+    strings = ("patient_name", "patient_id", "accession_number", "study_description", "station_name")
+    hostile = study_facts("hostile", **dict.fromkeys(strings, ATTACK), patient_birth_date='"><b>', patient_sex="<i>")
+    slices = head_slices(3, seed=hostile.series_instance_uid, series_description=ATTACK, manufacturer=ATTACK)
+    take(morning.worklist, slices, morning.now(), hostile)
+    with morning.worklist.write() as tx:
+        row = series_row(morning.worklist, hostile)
+        assert assembly.ignore(tx, morning.now(), row, "x", Warned("NOT_HEAD", f"It is {ATTACK}."), {}, False)
+        associations.begin_boot(tx, morning.now(), "1")
+        boot = tx.exec_driver_sql("select id from boots").scalar()
+        associations.open_association(tx, morning.now(), str(boot), "192.0.2.9", "<script>x")
+    for i in range(9):
+        analysed_series(morning.worklist, morning.now, study_facts(f"s{i}", station_name=ATTACK), 0.2)
+    one = somebody("administrator")
+    study = series_row(morning.worklist, hostile).study_id
+    for path in ("/", "/?status=not_analysed", f"/studies/{study}", "/node", "/node/audit"):
+        one.go(path)
+        one.page.wait_for_load_state("load")
+        assert one.page.evaluate("window.hacked") is None, path
+        assert one.page.locator("img[src=x]").count() == 0, path
+    one.go("/?status=not_analysed")
+    expect(one.page.locator(f"#row-{study}")).to_contain_text("<script>window.hacked=1</script>${7*7}{{7*7}}")
+    one.page.fill("#text", ATTACK[:60])
+    one.page.get_by_role("button", name="Search").click()
+    expect(one.page.locator(f"#row-{study}")).to_be_visible()
+    assert one.page.evaluate("window.hacked") is None
+    assert one.faults == []
+
+
+def test_print_has_the_banner_and_the_list_and_no_buttons(morning, somebody):
+    one = somebody()
+    one.page.emulate_media(media="print")
+    expect(one.page.get_by_role("note")).to_be_visible()
+    expect(one.page.locator(".studies")).to_be_visible()
+    expect(one.page.locator("#filters")).to_be_hidden()
+    expect(one.page.locator(".top nav")).to_be_hidden()
