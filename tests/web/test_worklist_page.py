@@ -25,7 +25,7 @@ def test_unread_positives_first_then_what_failed_what_waits_and_the_rest(morning
 def test_every_state_is_told_in_words(morning, visitor):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", visitor("reader").get("/").text))
     for words in (
-        "▲ Suspected score 0.97", "◐ Running 32 slices so far", "◌ Waiting 11 slices so far",
+        "▲ Suspected score 0.97", "◐ Running 32 slices, for 33 s", "◌ Waiting 11 slices so far",
         "? Not analysed The series was made with contrast medium.",
         "✕ Failed The pixels of a slice cannot be decoded.", "○ None detected", "delivery failed", "✓ after 22 s",
         "read by radiologist", "21 s",

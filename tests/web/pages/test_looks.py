@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from random import Random
+
 import pytest
 from playwright.sync_api import expect
 
 from ichnode.core.findings import Warned
-from ichnode.worklist import assembly, associations
+from ichnode.worklist import assembly, associations, deliveries, models, standings
 from tests.browser.axe import AXE, serious_findings
 from tests.browser.published import NotFetchedError
 from tests.conftest import missing
-from tests.made import analysed_series, head_slices, series_row, study_facts, take
+from tests.made import analysed_series, answer, claim, closed_series, finish, head_slices, series_row, study_facts, take
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -28,7 +31,30 @@ def lively(morning):
             opened = associations.open_association(tx, morning.now(), "boot", "192.0.2.5", aet)
             associations.end_association(tx, morning.now(), opened, ending)
         associations.worker_is(tx, morning.now(), "boot", "ready", "cpu")
+        for digest, version in (("3f9a1c7be204" + "0" * 52, "1.1"), ("8d02c4a91e55" + "0" * 52, "1.2")):
+            models.register(tx, morning.now(), digest, "ct-ich", version, "retrain")
+        models.install(tx, morning.now(), "3f9a1c7be204" + "0" * 52, pinned=False)
+        for name, success in (("pacs", morning.now()), ("archive", morning.now())):
+            deliveries.close_circuit(tx, success, name)
+    _scanned(morning, "CT2", 24, 33.0, 5.0)
+    _scanned(morning, "CT7", 30, 31.5, 3.0, shift_hu=2.4)
     return morning
+
+
+def _scanned(node, station: str, number: int, hu: float, spacing_mm: float, shift_hu: float = 0.0) -> None:
+    """Negative, read and delivered studies of a scanner; the density of the last six is shifted."""
+    chance = Random(station)
+    for i in range(number):
+        study = study_facts(f"{station}{i}", patient_name=f"EARLIER^{i}", station_name=station)
+        closed_series(node.worklist, node.now, study)
+        job = claim(node.worklist, node.now)
+        density = hu + chance.gauss(0, 0.25) + (shift_hu if i >= number - 6 else 0)
+        measures = {"brain_hu": round(density, 2), "spacing_mm": round(spacing_mm + chance.gauss(0, 0.01), 3)}
+        outcome = replace(answer(job, 0.05 + 0.1 * chance.random()), measures=measures)
+        assert finish(node.worklist, node.now, job, outcome, ())
+    with node.worklist.write() as tx:
+        tx.exec_driver_sql("update studies set read_at = first_seen_at, read_by = 'ada' where patient_id = 'P1'")
+        standings.refresh(tx, list(tx.exec_driver_sql("select id from studies").scalars()))
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
