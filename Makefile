@@ -41,9 +41,10 @@ bench: $(VENV)/.test  ## measure beside DCMTK and Orthanc; writes benchmarks/lat
 docs: $(VENV)/.test  ## write the generated documents anew
 	$(BIN)/python -m tests.generated
 
-pictures: $(VENV)/.test  ## take the documentation's pictures anew, in OHIF; needs what `make interop-deps` installs, and npm
-	ICHNODE_REQUIRE_COMPONENTS=1 $(BIN)/python -m pytest tests/browser
+pictures: $(VENV)/.test  ## take the documentation's pictures anew, in OHIF and of the pages; needs what `make interop-deps` installs, and npm
+	ICHNODE_REQUIRE_COMPONENTS=1 $(BIN)/python -m pytest tests/browser tests/web/pages/test_looks.py
 	$(BIN)/python -m tests.browser.pictures
+	$(BIN)/python -m tests.web.pages.pictures
 
 train: $(VENV)/.test  ## train the shipped model anew and cross-validate it (half an hour on two cores)
 	$(BIN)/python -m ichnode_training import ct-ich $(CT_ICH) --into build/ct-ich
