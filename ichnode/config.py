@@ -20,6 +20,7 @@ from pydantic import ValidationError, field_validator, model_validator
 
 from ichnode.channel_section import ChannelSection, check_escalations
 from ichnode.errors import ConfigError
+from ichnode.retrain_section import RetrainSection
 from ichnode.sections import (
     CompletenessSection,
     DatabaseSection,
@@ -52,6 +53,7 @@ class Settings(Section):
     selection: SelectionSection = SelectionSection()
     engine: EngineSection = EngineSection()
     report: ReportSection = ReportSection()
+    retrain: RetrainSection = RetrainSection()
     destinations: tuple[DestinationSection, ...] = ()
     channels: tuple[ChannelSection, ...] = ()
     delivery: DeliverySection = DeliverySection()

@@ -22,6 +22,7 @@ from ichnode.dicom.scp import Received, ScpLimits, StoreScp
 from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
 from ichnode.errors import ConfigError, TransientError
 from ichnode.log import get_logger
+from ichnode.retraining import schedule_retraining
 from ichnode.shadowing import ShadowProcess
 from ichnode.steps.announce import announce_due
 from ichnode.steps.assemble import assemble_due
@@ -131,6 +132,7 @@ class Daemon:
         scp = self._receiver(node, ticks[0])
         for tick in ticks:
             tick.join(scheduler)
+        schedule_retraining(node, scheduler, self._stop)
         port = self._open_port(scp)
         scheduler.start()
         worker.start()

@@ -21,6 +21,8 @@ _COMMANDS = {
     "first": ("first", "train the first bundle on CT-ICH and cross-validate it"),
     "card": ("card", "write a bundle's card as Markdown"),
     "pointing": ("pointing", "measure whether heat maps point at the lesion"),
+    "retrain": ("local", "make a candidate from a node's labels, and judge it; `ichnode retrain` starts it"),
+    "judge": ("local", "judge a candidate; `ichnode model judge` starts it"),
 }
 """Name to module in `ichnode_training.commands` and what it is for; only the one asked for is imported."""
 

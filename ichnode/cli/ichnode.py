@@ -20,6 +20,7 @@ _COMMANDS = {
     "model": "List, import, judge, promote and roll back models.",
     "notify": "Try a channel with a message that says that it is a test.",
     "retract": "Take back a result that is wrong.",
+    "retrain": "Make a candidate model from this hospital's own labels, and judge it.",
     "retry": "Start failed analyses, deliveries and notices again.",
     "send": "Send DICOM files to a node or PACS by C-STORE or STOW-RS.",
     "serve": "Run the node: receive, assemble, analyse, report, deliver.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ichnode.cli.options import config_option, settings_from
+from ichnode.cli.retrain import print_checks
 
 if TYPE_CHECKING:
     from ichnode.steps.node import Node
@@ -112,6 +113,30 @@ def import_(config: Path | None, data: Path | None, folder: Path) -> None:
     bundle, new = take_in(node, folder, IMPORT)
     said = "is a candidate now" if new else "was there already"
     click.echo(f"{bundle.name} {bundle.version}, digest {bundle.digest[:12]}, {said}.")
+
+
+@_model_command
+@click.option(
+    "--outcomes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV of report outcomes (retrain.outcomes).",
+)
+@click.argument("model")
+def judge(config: Path | None, data: Path | None, outcomes: Path | None, model: str) -> int:
+    """Let the gate judge a candidate against the active model, on this hospital's test set and on phantoms.
+
+    Exit code 0: it may be promoted, 3: it may not.
+
+    Example: ichnode model judge 3f9a1c --outcomes reports.csv
+    """
+    node = _node(config, data)
+    from ichnode.cli.progress import stages
+    from ichnode.steps.retrain import judge as ask_the_gate
+
+    with stages() as told:
+        judgement = ask_the_gate(node, model, outcomes or node.settings.retrain.outcomes_file, told)
+    print_checks(judgement)
+    return 0 if judgement["passed"] else 3
 
 
 @_model_command
@@ -223,8 +248,7 @@ def _print(row: ModelRow) -> None:
         return
     said = "passed" if row.judgement["passed"] else "FAILED"
     click.echo(f"  gate {said} on {row.judged_at:%Y-%m-%d %H:%M} UTC, against {row.judgement['against'][:12]}")
-    for check in row.judgement["checks"]:
-        click.echo(f"    {'ok  ' if check['passed'] else 'FAIL'}  {check['name']}: {check['sentence']}")
+    print_checks(row.judgement)
 
 
 def _print_agreement(agreement: Agreement) -> None:

@@ -20,6 +20,7 @@ def as_markdown(card: Mapping[str, Any]) -> str:
         _list(f"{d['name']} ({d['licence']}): {d['use']}. {d['citation']}." for d in card["training_data"]),
         "## Measured",
         _measured(card["metrics"]),
+        *_provenance(card),
         "## Operating points",
         _table(("class", "threshold"), [(name, f"{value:.3f}") for name, value in card["thresholds"].items()]),
         "## Network and preprocessing",
@@ -53,6 +54,13 @@ def _measured(metrics: Mapping[str, Any]) -> str:
             f"scan AUC {baseline['scan_auc_any']} for any haemorrhage.",
         )
     )
+
+
+def _provenance(card: Mapping[str, Any]) -> list[str]:
+    """Return how a retrained model came about; nothing for others."""
+    if "provenance" not in card:
+        return []
+    return ["## How it came about", _list(f"{key}: {_plain(value)}" for key, value in card["provenance"].items())]
 
 
 def _figure(row: Mapping[str, float]) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from ichnode.config import Settings
 from ichnode.errors import BundleError
 from ichnode.inference.bundle import CARD, WEIGHTS, Bundle, default_bundle_path, load_bundle
@@ -63,8 +61,13 @@ def active_digest(node: Node) -> str:
     return active.digest
 
 
-def take_in(node: Node, folder: Path, origin: str) -> tuple[Bundle, bool]:
+def take_in(node: Node, folder: Path, origin: str, *, tried: bool = False) -> tuple[Bundle, bool]:
     """Try a bundle, keep a copy of it and enter it as a candidate.
+
+    Parameters
+    ----------
+    tried : bool
+        It was tried in another process: torch has no place in that of the node.
 
     Returns
     -------
@@ -76,7 +79,10 @@ def take_in(node: Node, folder: Path, origin: str) -> tuple[Bundle, bool]:
         It is no bundle, was altered, or its network cannot be run here.
     """
     bundle = load_bundle(folder)
-    _try(bundle)
+    if not tried:
+        from ichnode.inference.engine import try_bundle
+
+        try_bundle(folder)
     kept = _keep(node, bundle)
     with node.worklist.write() as tx:
         new = models.register(tx, node.now(), kept.digest, kept.name, kept.version, origin)
@@ -116,13 +122,3 @@ def _keep(node: Node, bundle: Bundle) -> Bundle:
     if kept.digest != bundle.digest:
         raise BundleError(f"The model bundle {bundle.folder} changed while it was copied. Try again.")
     return kept
-
-
-def _try(bundle: Bundle) -> None:
-    """Let the network read a few slices of water: a bundle that cannot be run never comes in."""
-    from ichnode.inference.engine import Engine
-
-    engine = Engine.load(bundle.folder, "cpu")
-    scores = engine.score(np.zeros((4, 64, 64), np.int16), [0.0, 5.0, 10.0, 15.0], (3.0, 3.0))
-    if scores.shape != (4, 6) or not np.isfinite(scores).all():
-        raise BundleError(f"The network of the model bundle {bundle.folder} gives scores that are not numbers.")

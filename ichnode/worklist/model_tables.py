@@ -64,3 +64,11 @@ shadow_results = Table(
     Column("ended_at", UtcTime),
     UniqueConstraint("model_digest", "result_id"),
 )
+
+lab_patients = Table(
+    "lab_patients",
+    metadata,
+    Column("patient", String(64), primary_key=True),  # a digest; means something only on this installation
+    Column("part", String(16), nullable=False),  # test, training: for ever
+    Column("joined_at", UtcTime, nullable=False),
+)

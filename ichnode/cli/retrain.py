@@ -1,0 +1,78 @@
+"""``ichnode retrain``: a candidate from the labels of this hospital, and the gate's word on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ichnode.cli.options import config_option, settings_from
+from ichnode.cli.progress import stages
+
+if TYPE_CHECKING:
+    from ichnode.steps.retrain import Retrained
+
+
+@click.command()
+@config_option
+@click.option(
+    "--outcomes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV of report outcomes (retrain.outcomes): accession or study_instance_uid, and any, subdural, … as 1 or 0.",
+)
+@click.option("--recipe", type=click.Choice(["auto", "head", "cnn"]), help="What learns (retrain.recipe).")
+@click.option("--check", is_flag=True, help="Only count the labels; train nothing.")
+def command(config: Path | None, data: Path | None, outcomes: Path | None, recipe: str | None, check: bool) -> int:
+    """Learn from what readers said and from report outcomes: make a candidate and let the gate judge it.
+
+    It starts from the active model, and promotes nothing. Exit code 0: the gate let the candidate through, 3: it did
+    not, 1: there is no candidate.
+
+    Example: ichnode retrain --outcomes reports.csv
+    """
+    settings = settings_from(config, data)
+    from ichnode.steps.labels import check_enough, gather
+    from ichnode.steps.node import existing_node
+    from ichnode.steps.retrain import retrain
+
+    node = existing_node(settings)
+    file = outcomes or settings.retrain.outcomes_file
+    if check:
+        gathered = gather(node, file)
+        positives = sum(gathered.bleeds.values())
+        click.echo(
+            f"{len(gathered.labelled)} labelled series of {positives} patients with haemorrhage and "
+            f"{len(gathered.bleeds) - positives} without."
+        )
+        _left_out(gathered.contradictory, gathered.without_answer)
+        check_enough(gathered, settings.retrain.least_positives, settings.retrain.least_negatives)
+        return 0
+    with stages() as told:
+        done = retrain(node, file, told, recipe=recipe)
+    return _say(done)
+
+
+def _say(done: Retrained) -> int:
+    _left_out(done.contradictory, done.without_answer)
+    name = done.digest[:12]
+    print_checks(done.judgement)
+    if done.judgement["passed"]:
+        click.echo(f"The gate lets the candidate {name} through. Next: ichnode model shadow {name}, or promote {name}.")
+        return 0
+    click.echo(f"The gate does not let the candidate {name} through. `ichnode model show {name}` has its figures.")
+    return 3
+
+
+def print_checks(judgement: dict[str, Any]) -> None:
+    """Print what the gate found, a line a check."""
+    for one in judgement["checks"]:
+        click.echo(f"  {'ok  ' if one['passed'] else 'FAIL'}  {one['name']}: {one['sentence']}")
+
+
+def _left_out(contradictory: tuple[int, ...], without_answer: int) -> None:
+    if contradictory:
+        numbers = ", ".join(str(study) for study in contradictory)
+        click.echo(f"Left out, reader and report say different things: study {numbers}.")
+    if without_answer:
+        click.echo(f"Left out, this node has no current answer for them: {without_answer} label(s).")

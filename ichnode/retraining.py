@@ -1,0 +1,49 @@
+"""Retraining by schedule: the cron expression of ``retrain.schedule``, under the same rules as every tick."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from ichnode.log import get_logger
+from ichnode.steps.node import Node
+from ichnode.steps.retrain import retrain
+from ichnode.tick import Tick
+
+log = get_logger(__name__)
+
+
+def schedule_retraining(node: Node, scheduler: BackgroundScheduler, stopping: threading.Event) -> None:
+    """Hand retraining to the scheduler, where it is asked for.
+
+    Parameters
+    ----------
+    stopping : threading.Event
+        Set when the node stops: a run that is going on is ended.
+    """
+    section = node.settings.retrain
+    if not section.schedule:
+        return
+    tick = Tick("retrain", partial(_retrain, node, stopping))
+    trigger = CronTrigger.from_crontab(section.schedule, timezone="UTC")
+    scheduler.add_job(
+        tick.wake_here, trigger, id="retrain", max_instances=1, coalesce=True, misfire_grace_time=None,
+        replace_existing=True,
+    )  # fmt: skip
+
+
+def _retrain(node: Node, stopping: threading.Event) -> None:
+    last = ""
+
+    def told(stage: str, done: int, of: int) -> None:
+        nonlocal last
+        if stage != last or done == of:
+            log.info("retrain.progress", stage=stage, done=done, of=of)
+        last = stage
+
+    log.info("retrain.begins")
+    made = retrain(node, node.settings.retrain.outcomes_file, told, stopping=stopping)
+    log.info("retrain.ended", model=made.digest[:12], passed=made.judgement["passed"])

@@ -1,0 +1,88 @@
+"""Outcomes: what radiologists' reports said of studies, from a CSV that a RIS or a reading list exports.
+
+One row a study: ``accession`` or ``study_instance_uid``, and a column for each class that is known, named as
+`ichnode.core.findings.CLASSES`: 1 or 0 (yes or no, true or false), empty where the report does not tell.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from ichnode.core.feedback import ContradictionError, Feedback, Label, truth
+from ichnode.core.findings import CLASSES, Verdict
+from ichnode.core.identity import is_uid
+from ichnode.errors import ConfigError
+
+KEYS = ("study_instance_uid", "accession")
+_SAID = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What one row says. Exactly one of `accession` and `study_instance_uid` is given; never log either.
+
+    Attributes
+    ----------
+    scan : dict of class to bool
+        With what follows: a subtype that is there means that `any` is, no `any` means no subtype.
+    """
+
+    line: int
+    accession: str
+    study_instance_uid: str
+    scan: dict[str, bool]
+
+
+def read_outcomes(file: Path) -> list[Reported]:
+    """Read the CSV.
+
+    Raises
+    ------
+    ConfigError
+        The file, a column or a row cannot be used; the sentence names the line and never what stands in it.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            names = {name: name.strip().lower() for name in reader.fieldnames or () if name}
+            _check(file, set(names.values()))
+            rows = [
+                (reader.line_num, {names[k]: (v or "").strip() for k, v in row.items() if k in names}) for row in reader
+            ]
+    except OSError as error:
+        raise ConfigError(f"The outcomes {file} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"The outcomes {file} are not CSV in UTF-8 ({type(error).__name__}).") from None
+    return [_reported(file, line, row) for line, row in rows]
+
+
+def _check(file: Path, columns: set[str]) -> None:
+    if not columns & set(KEYS):
+        raise ConfigError(f"The outcomes {file} have no column accession or study_instance_uid.")
+    if not columns & set(CLASSES):
+        raise ConfigError(f"The outcomes {file} have no column of a class: {', '.join(CLASSES)}.")
+    if unknown := columns - {*KEYS, *CLASSES}:
+        raise ConfigError(f"The outcomes {file} have the column {sorted(unknown)[0]!r}, which is not known: delete it.")
+
+
+def _reported(file: Path, line: int, row: dict[str, str]) -> Reported:
+    where = f"Line {line} of the outcomes {file}"
+    uid, accession = row.get("study_instance_uid", ""), row.get("accession", "")
+    if uid and not is_uid(uid):
+        raise ConfigError(f"{where}: study_instance_uid is no UID.")
+    if not uid and not accession:
+        raise ConfigError(f"{where} names no study.")
+    labels = []
+    for name in CLASSES:
+        word = row.get(name, "").lower()
+        if word and word not in _SAID:
+            raise ConfigError(f"{where}: {name} has to be 1, 0 or empty.")
+        if word:
+            labels.append(Label(name, _SAID[word]))
+    try:
+        said = truth(Verdict.NOT_ANALYSED, Feedback(agrees=True, labels=tuple(labels)))
+    except ContradictionError:
+        raise ConfigError(f"{where} contradicts itself: it has a kind of haemorrhage, and none at all.") from None
+    return Reported(line, "" if uid else accession, uid, dict(said.scan))
