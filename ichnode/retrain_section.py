@@ -22,7 +22,7 @@ class RetrainSection(Section):
     )
     recipe: Literal["auto", "head", "cnn"] = Field(
         "auto",
-        description="What learns: head (on cached features, minutes on a CPU), cnn (all of it, needs a GPU), "
+        description="What learns: head (on cached features, minutes on a CPU), cnn (all of it, slow without a GPU), "
         "auto (cnn where there is a GPU).",
     )
     target_sensitivity: float = Field(

@@ -74,8 +74,8 @@ def train_head(
     optimiser = torch.optim.AdamW(learning, lr=recipe.rate, weight_decay=0.0)
     steps = max(recipe.least_steps, recipe.epochs * math.ceil(len(seen) / recipe.batch))
     for step in range(steps):
-        chosen = _balanced(seen, recipe.batch, rng)
-        optimiser.param_groups[0]["lr"] = recipe.rate * _schedule(step, steps)
+        chosen = balanced(seen, recipe.batch, rng)
+        optimiser.param_groups[0]["lr"] = recipe.rate * schedule(step, steps)
         optimiser.zero_grad()
         loss = _loss(network, chosen, recipe, rng)
         drift = torch.stack([(p - anchor).square().sum() for p, anchor in zip(learning, anchors, strict=True)]).sum()
@@ -97,13 +97,8 @@ def out_of_fold(
     start: CnnLstm, seen: Sequence[Seen], recipe: HeadRecipe, seed: int, told: Callable[[int, int], None]
 ) -> NDArray[np.float32]:
     """Return scan scores, shape (scans, 6), each from a network that has not seen the patient."""
-    patients = [indices for _, indices in by_patient(seen)]
-    bleeds = [bool((labels_of([seen[i] for i in indices])[:, 0] == 1).any()) for indices in patients]
-    order = np.random.default_rng(seed).permutation(len(patients))
-    ranked = sorted(order.tolist(), key=lambda place: bleeds[place])  # stable: dealt out, each fold has both kinds
     scores = np.zeros((len(seen), len(CLASSES)), np.float32)
-    for fold in range(recipe.folds):
-        held = {index for place in ranked[fold :: recipe.folds] for index in patients[place]}
+    for fold, held in enumerate(folds_of(seen, recipe.folds, seed)):
         rest = [one for index, one in enumerate(seen) if index not in held]
 
         def told_of_fold(done: int, of: int, fold: int = fold) -> None:
@@ -114,7 +109,16 @@ def out_of_fold(
     return scores
 
 
-def _balanced(seen: Sequence[Seen], count: int, rng: torch.Generator) -> list[Seen]:
+def folds_of(seen: Sequence[Seen], count: int, seed: int) -> list[set[int]]:
+    """Deal the patients out, those with haemorrhage and those without; return the indices of each fold's scans."""
+    patients = [indices for _, indices in by_patient(seen)]
+    bleeds = [bool((labels_of([seen[i] for i in indices])[:, 0] == 1).any()) for indices in patients]
+    order = np.random.default_rng(seed).permutation(len(patients))
+    ranked = sorted(order.tolist(), key=lambda place: bleeds[place])
+    return [{index for place in ranked[fold::count] for index in patients[place]} for fold in range(count)]
+
+
+def balanced(seen: Sequence[Seen], count: int, rng: torch.Generator) -> list[Seen]:
     """Draw scans, half of them with haemorrhage: at a hospital's prevalence few batches would hold any."""
     groups = [[one for one in seen if bool(one.scan.labels[0] == 1) is kind] for kind in (True, False)]
     groups = [group for group in groups if group]
@@ -131,16 +135,30 @@ def _loss(network: CnnLstm, seen: Sequence[Seen], recipe: HeadRecipe, rng: torch
     features = torch.cat(views)
     features = features + recipe.noise * torch.randn(features.shape, generator=rng)
     features = features * (torch.rand(features.shape, generator=rng) >= recipe.dropout)
+    truth, slabs = torch.from_numpy(labels_of(seen)), torch.cat([one.slab_labels for one in seen])
+    return scan_loss(network, features, lengths, truth, slabs, recipe.slice_weight)
+
+
+def scan_loss(
+    network: CnnLstm, features: Tensor, lengths: list[int], truth: Tensor, slabs: Tensor, slice_weight: float
+) -> Tensor:
+    """Return the loss of what a network makes of features.
+
+    Parameters
+    ----------
+    features : tensor of shape (slabs, features), scans one after the other
+    truth : tensor of shape (scans, 6), `slabs` : tensor of shape (slabs, 6)
+        nan where it is not known.
+    """
     slices, pooled = network.read_scans(features, lengths)
     highest = torch.stack([part.amax(0) for part in slices.split(lengths)])  # what the node takes for the scan
-    truth = torch.from_numpy(labels_of(seen))
-    loss = _known(highest, truth) + recipe.slice_weight * _known(slices, torch.cat([one.slab_labels for one in seen]))
+    loss = _known(highest, truth) + slice_weight * _known(slices, slabs)
     return loss if network.attention is None else loss + _known(pooled, truth)
 
 
 def _known(logits: Tensor, truth: Tensor) -> Tensor:
     """Mean loss over what is known, `any` counted twice."""
-    weights = torch.tensor(CLASS_WEIGHTS).expand_as(logits) * ~truth.isnan()
+    weights = torch.tensor(CLASS_WEIGHTS, device=logits.device).expand_as(logits) * ~truth.isnan()
     losses = functional.binary_cross_entropy_with_logits(logits, truth.nan_to_num(0), reduction="none")
     return (losses * weights).sum() / weights.sum().clamp(min=1)
 
@@ -163,6 +181,7 @@ def _take_standardised(network: CnnLstm, spread: Tensor, mean: Tensor) -> None:
             weight.mul_(spread.repeat(weight.shape[1] // len(spread)))
 
 
-def _schedule(step: int, steps: int) -> float:
+def schedule(step: int, steps: int) -> float:
+    """Return the share of the peak rate: linear warm-up over the first tenth, then a cosine to 0."""
     rise = min(1.0, (step + 1) / max(1, steps // 10))
     return rise * 0.5 * (1 + math.cos(math.pi * step / steps))

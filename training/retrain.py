@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ from safetensors.torch import load_file
 from ichnode.errors import IchnodeError
 from ichnode.inference.bundle import Bundle, load_bundle, write_bundle
 from ichnode.inference.engine import try_bundle
+from ichnode.inference.network import CnnLstm
 
-from .feature_head import HeadRecipe, out_of_fold, train_head
+from .cnn_tuning import CnnRecipe, fine_tune, tuned_scores
+from .feature_head import HeadRecipe, folds_of, out_of_fold, train_head
 from .gate import Check, TestSet, judge, phantoms
 from .local_card import local_card, measured, operating_points
 from .local_data import (
@@ -79,23 +81,59 @@ def _retrain(folder: Path, request: dict[str, Any]) -> None:
     )
     training, test = of_part(seen, TRAINING), of_part(seen, TEST)
     _check(training)
-    start, recipe = network_of(active), HeadRecipe()
-    held_out = out_of_fold(start, training, recipe, SEED, _teller("cross-validation by patient"))
-    network = train_head(start, training, recipe, SEED, _teller("training"))
-    labels = labels_of(training)
-    calibration = fit(held_out, labels)
+    learned = _learn(request, active, training)
+    network, start = learned.network, network_of(active)
+    calibration = fit(learned.held_out, learned.labels)
     calibration.put_into(network)
     thresholds = operating_points(
-        calibration.apply(held_out), labels, active.thresholds, float(request["target_sensitivity"])
+        calibration.apply(learned.held_out), learned.labels, active.thresholds, float(request["target_sensitivity"])
     )
-    metrics = measured(_test_set(test, scan_scores(network, test), scan_scores(start, test)), thresholds)
-    how = {"recipe": "head", **asdict(recipe), "seed": SEED}
-    card = local_card(active, request, folder, training, test, unread, thresholds, metrics, how)
-    # The CNN to the bit as it was, so that the features that are kept are the candidate's, too.
-    tensors = {**network.state_dict(), **{k: t for k, t in load_file(active.weights).items() if k.startswith("cnn.")}}
+    metrics = measured(_test_set(test, learned.scored(test), scan_scores(start, test)), thresholds)
+    card = local_card(active, request, folder, training, test, unread, thresholds, metrics, learned.how)
+    tensors = network.state_dict()
+    if learned.how["recipe"] == "head":  # to the bit as it was, so that the features that are kept are the candidate's
+        tensors |= {name: t for name, t in load_file(active.weights).items() if name.startswith("cnn.")}
     bundle = write_bundle(folder / "candidate", card, tensors)
     try_bundle(bundle.folder)
     _judge(folder, request, bundle.folder, [one.scan for one in test])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learned:
+    """A network, and scores of patients that another one like it had not seen, with their labels."""
+
+    network: CnnLstm
+    held_out: NDArray[np.float32]
+    labels: NDArray[np.float32]
+    how: dict[str, Any]
+    scored: Callable[[Sequence[Seen]], NDArray[np.float32]]
+
+
+def _learn(request: dict[str, Any], active: Bundle, training: Sequence[Seen]) -> _Learned:
+    gpu = torch.cuda.is_available() and request["device"] != "cpu"
+    if request["recipe"] == "cnn" or (request["recipe"] == "auto" and gpu):
+        return _learn_all(request, active, training, "cuda" if gpu else "cpu")
+    start, recipe = network_of(active), HeadRecipe()
+    held_out = out_of_fold(start, training, recipe, SEED, _teller("cross-validation by patient"))
+    network = train_head(start, training, recipe, SEED, _teller("training"))
+    how = {"recipe": "head", **asdict(recipe), "seed": SEED}
+    return _Learned(network, held_out, labels_of(training), how, lambda seen: scan_scores(network, seen))
+
+
+def _learn_all(request: dict[str, Any], active: Bundle, training: Sequence[Seen], device: str) -> _Learned:
+    """Fine-tune the whole network; one that has not seen a quarter of the patients says how well that works."""
+    start, recipe, how = network_of(active), CnnRecipe(), active.preprocessing
+    kept = Path(request["features"])
+    aside = folds_of(training, 4, SEED)[0]
+    held = [training[index] for index in sorted(aside)]
+    rest = [one for index, one in enumerate(training) if index not in aside]
+    trial = fine_tune(start, rest, how, kept, recipe, SEED, device, _teller("training without a quarter"))
+    network = fine_tune(start, training, how, kept, recipe, SEED, device, _teller("training"))
+    said = {"recipe": "cnn", **asdict(recipe), "seed": SEED, "device": device}
+    return _Learned(
+        network, tuned_scores(trial, held, how, kept), labels_of(held), said,
+        lambda seen: tuned_scores(network, seen, how, kept),
+    )  # fmt: skip
 
 
 def _judge(folder: Path, request: dict[str, Any], candidate: Path, scans: Sequence[LocalScan]) -> None:

@@ -98,15 +98,9 @@ def test_from_feedback_to_promotion_and_back(node, tiny_bundle, head_ct, tmp_pat
         assert node.stop() == 0
     assert "Traceback" not in node.log
     journal = events(node.worklist)
-    order = [
-        "retrain.begun",
-        "model.registered",
-        "model.judged",
-        "retrain.ended",
-        "model.promoted",
-        "model.rolled_back",
-    ]
-    assert [event for event in journal if event in order][-6:] == order
+    order = ["retrain.begun", "model.registered", "model.judged", "retrain.ended", "model.promoted"]
+    order += ["model.registered", "retrain.begun", "model.judged", "retrain.ended", "model.rolled_back"]
+    assert [event for event in journal if event in order][-len(order) :] == order
     check_card(node, candidate["digest"], tiny_bundle)
 
 

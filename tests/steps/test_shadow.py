@@ -18,7 +18,7 @@ from tests.made import events, rows
 from tests.steps.spooled import put
 
 OWNER = "first boot/worker"
-SENT = (schema.results, schema.reports, schema.deliveries, schema.jobs, schema.commitments)
+SENT = (schema.results, schema.reports, schema.deliveries, schema.notices, schema.jobs, schema.commitments)
 
 
 @pytest.fixture(scope="session")
