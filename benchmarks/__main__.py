@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from . import documents, pages, receive, record, turnaround
+from . import documents, pages, receive, record, turnaround, viewer
 
 PARTS = {
     "receive": receive.measure,
     "turnaround": turnaround.measure,
     "documents": documents.measure,
     "pages": pages.measure,
+    "viewer": viewer.measure,
 }
 
 

@@ -30,6 +30,7 @@ class Answered:
     """A study that has been answered: where it is, and what the node says of it."""
 
     archive: Orthanc
+    data: Path
     study_instance_uid: str
     series: dict[str, Any]
 
@@ -50,7 +51,7 @@ def answered(component: Callable[[str, str], str], tmp_path_factory: pytest.Temp
             (series,) = node.series()
             assert node.stop() == 0
         study = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
-        yield Answered(archive, study, series)
+        yield Answered(archive, node.data, study, series)
 
 
 @pytest.fixture(scope="package")

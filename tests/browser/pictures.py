@@ -12,6 +12,8 @@ SHOWN = {
     "ohif-picture": (1280, 800),
     "ohif-heat-map": (1280, 800),
     "secondary-capture-phantom": (1024, 1024),
+    "study-dark": (1280, 800),
+    "study-light": (1280, 800),
 }
 """With width and height in pixels."""
 

@@ -89,6 +89,7 @@ class Viewer {
   }
 
   arrived(index) {
+    if (this.stack.here === this.count) section.dataset.whole = "yes";
     if (index === this.index) this.refresh();
     if (this.facts.keys.some((key) => key.index === index)) this.thumbnails();
   }
