@@ -16,7 +16,7 @@ from typing import Any
 
 from ichnode_training.phantom import make_head
 from ichnode_training.phantom_dicom import write_dicom
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from ichnode.config import Settings
 from ichnode.steps.assemble import assemble_due
@@ -34,6 +34,7 @@ from .record import Record, median
 
 SERIES = {34: 5.0, 300: 0.6}
 """Slices, and millimetres between them."""
+FRAMES = 600
 NAME, PASSWORD = "reader", "correct horse battery"
 _COMMAND = "python -m benchmarks viewer"
 _SCROLL = """(frames) => new Promise((done) => {
@@ -91,11 +92,21 @@ def _look(page: Page, address: str, study: int) -> dict[str, float]:
     arriving = page.evaluate(_SCROLL, 120)
     page.wait_for_function("() => document.getElementById('viewer').dataset.whole === 'yes'", timeout=120_000)
     whole = time.perf_counter()
-    scrolled = page.evaluate(_SCROLL, 600)
+    inside = page.context.new_cdp_session(page)
+    inside.send("Performance.enable")
+    before = _busy_s(inside)
+    scrolled = page.evaluate(_SCROLL, FRAMES)
     return {
+        "main-thread-a-frame": 1000 * (_busy_s(inside) - before) / FRAMES,
         "first-slice": 1000 * (shown - began), "all-slices": 1000 * (whole - began),
         **_frames("frame", scrolled), **_frames("frame-while-arriving", arriving),
     }  # fmt: skip
+
+
+def _busy_s(inside: CDPSession) -> float:
+    """Return how long the page's main thread has worked until now: scripts, layout, painting."""
+    metrics = inside.send("Performance.getMetrics")["metrics"]
+    return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
 
 def _frames(name: str, times: list[float]) -> dict[str, float]:

@@ -64,4 +64,6 @@ def _page(request: Request, status: int, sentence: str) -> Response:
 
 
 def _is_person(request: Request) -> bool:
-    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
+    """Tell whether the answer is looked at as a page; a part of a page says the sentence in its foot."""
+    by_script = request.url.path.startswith("/api/") or "HX-Request" in request.headers
+    return not by_script and "text/html" in request.headers.get("Accept", "")

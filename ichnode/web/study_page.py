@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from ichnode.core.feedback import MOST_COMMENT
 from ichnode.core.findings import CLASSES
@@ -60,6 +60,16 @@ def page_of(node: Node, visitor: Visitor, found: dict[str, Any], series: dict[st
     }  # fmt: skip
 
 
+def study_news(request: Request, visitor: Visitor) -> Response:
+    """Tell an open page which answer is the newest, and who has read the study; nothing of the patient."""
+    number = request.path_params["study"]
+    if number >= 2**31:
+        raise Refused(404, "NO_STUDY", "There is no such study.")
+    with node_of(request).worklist.read() as tx:
+        latest, read_by = readings.latest_result(tx, number), readings.read_by(tx, number)
+    return JSONResponse({"latest": latest, "read_by": read_by})
+
+
 def elsewhere(request: Request, visitor: Visitor) -> Response:
     """Lead to another viewer of the same study; the address is the administrator's, with the UIDs filled in."""
     node = node_of(request)
@@ -98,5 +108,6 @@ def _mine(given: list[dict[str, Any]], visitor: Visitor, result: dict[str, Any] 
 
 ROUTES = [
     door("/studies/{study:int}", "study.read", study),
+    door("/studies/{study:int}/news", "study.read", study_news, by_itself=True),
     door("/studies/{study:int}/open/{name}", "study.read", elsewhere),
 ]

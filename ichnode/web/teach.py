@@ -54,6 +54,13 @@ def sign_off(request: Request, visitor: Visitor) -> Response:
     return _again(request, visitor, study["id"], None, "study/reading.html", "#reading")
 
 
+def reading_card(request: Request, visitor: Visitor) -> Response:
+    """Show who has read a study: the part of its page that changes when somebody signs off elsewhere."""
+    study = study_of(node_of(request), request.path_params["study"])
+    parts = page_of(node_of(request), visitor, study, series_to_show(study, None))
+    return page(request, "study/reading.html", visitor, **parts)
+
+
 def agreement_page(request: Request, visitor: Visitor) -> Response:
     """Show agreement and predictive values over time."""
     with node_of(request).worklist.read() as tx:
@@ -110,5 +117,6 @@ def _result(study: dict[str, Any], result_id: int | None) -> dict[str, Any]:
 ROUTES = [
     door("/studies/{study:int}/feedback", "study.teach", teach, ("POST",)),
     door("/studies/{study:int}/reading", "study.sign", sign_off, ("POST",)),
+    door("/studies/{study:int}/reading", "study.read", reading_card, by_itself=True),
     door("/agreement", "worklist.read", agreement_page),
 ]

@@ -21,6 +21,12 @@ def latest_result(tx: Connection, study_id: int) -> int | None:
     return latest
 
 
+def read_by(tx: Connection, study_id: int) -> str | None:
+    """Return who has signed a study off; None where nobody has."""
+    reader: str | None = tx.scalar(select(_ST.c.read_by).where(_ST.c.id == study_id))
+    return reader
+
+
 def sign_off(tx: Connection, now: datetime, reader: str, study_id: int, seen_result_id: int | None) -> str:
     """Mark a study as read.
 

@@ -47,7 +47,7 @@ def _look(address: str, chromium: str, scheme: str, pictures: Path) -> None:
             expect(page.locator("#answer-title")).to_have_text("Intracranial hemorrhage suspected")
             expect(page.locator(".kinds")).to_contain_text(next(iter(BLEEDS_ML)))
             expect(somebody.part("heat-of")).to_contain_text("heat map: ")
-            delivered = page.get_by_role("region", name="Answers")
+            delivered = page.get_by_role("region", name="Answers", exact=True)
             expect(delivered).to_contain_text("pacs: delivered")
             somebody.press("k")
             expect(somebody.part("wait")).to_have_text("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pydicom
 import pytest
 from playwright.sync_api import expect
 
@@ -181,14 +182,41 @@ def test_a_class_and_a_slice_are_taught_and_can_be_changed(reader, study):
     assert somebody.faults == []
 
 
-def test_two_people_at_once_the_first_signs_and_the_other_is_told(reader, study):
+def test_two_people_at_once_see_what_the_other_does(reader, study):
     first, second = reader(), reader("administrator")
     first.open()
     second.open()
     first.page.get_by_role("button", name="Sign off as read").click()
-    expect(first.page.locator("#reading")).to_contain_text("Read by radiologist")
-    second.page.get_by_role("button", name="Sign off as read").click()
     expect(second.page.locator("#reading")).to_contain_text("Read by radiologist")
+    second.page.get_by_role("button", name="Mark as unread").click()
+    expect(first.page.get_by_role("button", name="Sign off as read")).to_be_visible()
+
+
+def test_an_answer_that_comes_while_one_looks_is_told_and_has_to_be_seen(reader, study, files, tiny_bundle, tmp_path):
+    somebody = reader()
+    somebody.open()
+    expect(somebody.page.locator("html[data-live=yes]")).to_be_attached()
+    answer(study, study.now, [one_more(files[-1], tmp_path)], tiny_bundle, positive=False)
+    told = somebody.page.get_by_text("A newer answer came while you look.")
+    expect(told).to_be_visible()
+    somebody.page.get_by_role("button", name="Sign off as read").click()
+    expect(somebody.page.locator("#said")).to_contain_text("A newer answer came meanwhile")
+    assert rows(study.worklist, schema.studies)[0]["read_by"] is None
+    somebody.page.get_by_role("link", name="Show it").click()
+    expect(somebody.page.locator("#answer-title")).to_have_text("No intracranial hemorrhage detected")
+    somebody.wait_shown()
+    expect(somebody.part("number")).to_contain_text("/ 33")
+    expect(somebody.page.get_by_role("region", name="Answers", exact=True)).to_contain_text("superseded")
+
+
+def one_more(file, folder):
+    """A late slice above the last one."""
+    ds = pydicom.dcmread(file)
+    x, y, z = ds.ImagePositionPatient
+    ds.ImagePositionPatient, ds.InstanceNumber = [x, y, z + 5], int(ds.InstanceNumber) + 1
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{ds.SOPInstanceUID}.1"[-64:]
+    ds.save_as(folder / "late.dcm")
+    return folder / "late.dcm"
 
 
 def test_on_a_phone_a_finger_scrolls_two_zoom_and_nothing_is_cut_off(reader):

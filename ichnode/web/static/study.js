@@ -1,0 +1,17 @@
+// An open study page hears what happens to its study elsewhere: a newer answer, somebody who signs off.
+import { say, signIn } from "./app.js";
+import { listen } from "./news.js";
+
+const page = document.querySelector("[data-study]");
+const reading = () => document.getElementById("reading");
+
+listen(async () => {
+  const answer = await fetch(`/studies/${page.dataset.study}/news`, { credentials: "same-origin" }).catch(() => null);
+  if (!answer?.ok) return;
+  const { latest, read_by: readBy } = await answer.json();
+  if (String(latest ?? "") !== page.dataset.latest) page.querySelector("[data-newer]").hidden = false;
+  if ((readBy ?? "") !== reading().dataset.readBy) {
+    if (readBy) say(`Read by ${readBy}.`);
+    htmx.ajax("GET", `/studies/${page.dataset.study}/reading`, { target: "#reading", swap: "outerHTML" });
+  }
+}, signIn);
