@@ -79,5 +79,5 @@ class Reader:
     def middle(self, rows: int, columns: int) -> npt.NDArray[np.uint8]:
         """The middle of what is painted."""
         seen = self.canvas()
-        top, left = round((seen.shape[0] - rows) / 2), round((seen.shape[1] - columns) / 2)
+        top, left = (seen.shape[0] - rows + 1) // 2, (seen.shape[1] - columns + 1) // 2
         return seen[top : top + rows, left : left + columns]

@@ -41,14 +41,16 @@ export class Painter {
 
   get ratio() { return Math.min(2, devicePixelRatio || 1); }
 
-  /** Where the slice lies on the canvas, in CSS pixels. */
+  /** Where the slice lies on the canvas, in CSS pixels, on whole pixels of the screen. */
   place() {
     const { rows, columns, pixel_mm: [high, wide] } = this.shown.facts;
     const width = columns * wide, height = rows * high;
     const fit = Math.min(this.canvas.clientWidth / width, this.canvas.clientHeight / height);
     const scale = fit * this.zoom;
+    const snap = (value) => Math.round(value * this.ratio) / this.ratio;
     const w = width * scale, h = height * scale;
-    return { x: (this.canvas.clientWidth - w) / 2 + this.pan.x, y: (this.canvas.clientHeight - h) / 2 + this.pan.y, w, h };
+    const x = snap((this.canvas.clientWidth - w) / 2 + this.pan.x), y = snap((this.canvas.clientHeight - h) / 2 + this.pan.y);
+    return { x, y, w: snap(w), h: snap(h) };
   }
 
   draw() {
@@ -61,8 +63,7 @@ export class Painter {
     if (!this.shown?.plane) return;
     if (this.stale) this.fill();
     const { x, y, w, h } = this.place();
-    const snap = (value) => Math.round(value * ratio);
-    const box = [snap(x), snap(y), snap(w), snap(h)];
+    const box = [x, y, w, h].map((value) => Math.round(value * ratio));
     context.imageSmoothingEnabled = box[2] !== this.plane.width || box[3] !== this.plane.height;
     context.imageSmoothingQuality = "medium";
     context.drawImage(this.plane, ...box);
@@ -165,7 +166,10 @@ export class Painter {
   /** One pixel of the slice on one pixel of the screen. */
   oneToOne() {
     this.fit();
-    if (this.shown) this.zoom = this.shown.facts.columns / this.ratio / this.place().w;
+    if (!this.shown) return;
+    const { rows, columns, pixel_mm: [high, wide] } = this.shown.facts;
+    const fit = Math.min(this.canvas.clientWidth / (columns * wide), this.canvas.clientHeight / (rows * high));
+    this.zoom = 1 / (this.ratio * wide * fit);
     this.ask();
   }
 }
