@@ -125,7 +125,8 @@ def _tell(
         say = what_to_say(rule, stands.call, site, at, Told(_call(last), last.wanted))
         if say is None and last.state == DeliveryState.WITHDRAWN:
             # It may have arrived or not, nor is it known what the channel holds: say it again.
-            say = Say.ALERT if is_wanted(rule, stands.call) else Say.CORRECTION
+            alarms = stands.call.called is Called.POSITIVE and is_wanted(rule, stands.call)
+            say = Say.ALERT if alarms else Say.CORRECTION
         if say is None:
             return None
         _end_escalation(tx, study_id, channel)
