@@ -59,7 +59,7 @@ def catalogue(files: Sequence[Path], keep_in: Path, tell: Callable[[int, int], N
         for done, file in enumerate(files, 1):
             size = file.stat().st_size if file.exists() else -1
             entry = known.get(str(file))
-            if entry is None or entry.size != size:
+            if entry is None or entry.size != size or entry.refused:  # what was wrong may be right now
                 entry = _entry(file, size)
                 kept.write(json.dumps(asdict(entry)) + "\n")
             entries.append(entry)

@@ -8,18 +8,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from ichnode.core.windows import BRAIN
 
 from .assessment import Judged
 
 _MOST_PIXELS = 320
+_RIM = (255, 176, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """One scan: what it is, what was said, and a slice of it in the brain window as a PNG in base64."""
+    """One scan: what it is, what was said, and a slice of it in the brain window as a PNG in base64,
+    with the rim of what is outlined."""
 
     positive: bool
     score: float
@@ -37,9 +41,10 @@ def worst(judged: Sequence[Judged], most: int = 6) -> Iterator[Wrong]:
         those.sort(key=lambda j: float(j.scan_scores[0]) * (1 if positive else -1))
         for one in those[:most]:
             index, why = _slice_of(one, positive)
-            plane = np.array(one.scan.hu()[index])
-            score = float(one.scan_scores[0])
-            yield Wrong(positive, score, one.scan.series, index + 1, len(one.scores), why, _png(plane))
+            lesion = one.scan.lesion()
+            outline = None if lesion is None else np.array(lesion[index])
+            picture = _png(np.array(one.scan.hu()[index]), outline)
+            yield Wrong(positive, float(one.scan_scores[0]), one.scan.series, index + 1, len(one.scores), why, picture)
 
 
 def _slice_of(one: Judged, positive: bool) -> tuple[int, str]:
@@ -52,8 +57,12 @@ def _slice_of(one: Judged, positive: bool) -> tuple[int, str]:
     return int(one.scores[:, 0].argmax()), "highest score"
 
 
-def _png(plane: np.ndarray) -> str:
-    picture = Image.fromarray((BRAIN.apply(plane) * 255).round().astype(np.uint8))
+def _png(plane: NDArray[np.int16], outline: NDArray[np.bool_] | None) -> str:
+    grey = (BRAIN.apply(plane) * 255).round().astype(np.uint8)
+    picture = Image.fromarray(grey).convert("RGB")
+    if outline is not None and outline.any():
+        rim = ndimage.binary_dilation(outline, iterations=2) & ~ndimage.binary_dilation(outline)
+        picture.paste(_RIM, mask=Image.fromarray((rim * 255).astype(np.uint8)))
     picture.thumbnail((_MOST_PIXELS, _MOST_PIXELS), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)

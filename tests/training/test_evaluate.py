@@ -1,6 +1,8 @@
 """Figures against the plain way to compute them, and the command on generated data sets in their true layout."""
 
+import base64
 import csv
+import io
 import json
 import re
 import subprocess
@@ -17,6 +19,7 @@ from ichnode_training.figures import Draws, Samples, mean, row_losses
 from ichnode_training.planes import Scan, open_planes
 from ichnode_training.submission import write_submission
 from ichnode_training.worst import worst
+from PIL import Image
 
 from ichnode.core.findings import CLASSES
 from tests.bundles import write_tiny_bundle
@@ -204,7 +207,14 @@ def test_scores_are_kept_and_the_worst_are_shown(tmp_path, bundle, capsys):
         (False, "2", 1),
     ]
     assert shown[0].why_this == "most outlined"
+    coloured = [_coloured(one.png) for one in shown]
+    assert coloured[0] > 50 and coloured[2:] == [0, 0], "the rim of what is outlined, and nothing else"
     assert evaluate(tmp_path, tmp_path / "r", bundle) == 1 and "no data set" in capsys.readouterr().err
+
+
+def _coloured(png):
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))), np.int16)
+    return int((picture[..., 0] - picture[..., 2] > 100).sum())
 
 
 def test_open_data_must_fit(tmp_path, bundle, capsys):
