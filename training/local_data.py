@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ichnode.core.findings import CLASSES
-from ichnode.core.identity import digest_of
 from ichnode.dicom.pixels import read_hounsfield
 from ichnode.errors import BadObject
 from ichnode.inference.bundle import Bundle, load_bundle
 from ichnode.inference.engine import Engine
 from ichnode.inference.network import CnnLstm, load_state
+
+from .features import cnn_digest
 
 TEST, TRAINING = "test", "training"
 
@@ -119,8 +120,7 @@ def see(
     kept : Path
         Folder of what was calculated before.
     """
-    judged = load_bundle(bundle)
-    folder = kept / _eye(judged)
+    folder = kept / cnn_digest(load_bundle(bundle))[:32]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine: Engine | None = None
     seen, unread = [], []
@@ -184,16 +184,6 @@ def _by_slab(labels: NDArray[np.float32], slab_of: NDArray[np.intp], count: int)
         rows = labels[slab_of == slab]
         out[slab] = np.where((rows == 1).any(0), 1, np.where((rows == 0).all(0), 0, np.nan))
     return out
-
-
-def _eye(bundle: Bundle) -> str:
-    """Return what identifies a CNN and what it is shown: bundles that differ in their heads alone share it."""
-    network = network_of(bundle)
-    chunks = [json.dumps(bundle.preprocessing.as_json(), sort_keys=True).encode()]
-    chunks += [json.dumps(asdict(bundle.architecture)["backbone"]).encode()]
-    for name, tensor in sorted(network.cnn.state_dict().items()):
-        chunks += [name.encode(), tensor.contiguous().numpy().tobytes()]
-    return digest_of(*chunks)[:32]
 
 
 def _load(file: Path) -> tuple[NDArray[np.float32], NDArray[np.intp]] | None:

@@ -61,15 +61,14 @@ def list_(config: Path | None, data: Path | None, as_json: bool) -> None:
     from rich.text import Text
 
     table = Table(title="Models: research use only", title_justify="left")
-    for column in ("digest", "state", "name", "version", "from", "gate", "since (UTC)"):
-        table.add_column(column, no_wrap=column != "name")
+    table.add_column("digest", no_wrap=True, min_width=12)
+    for column in ("state", "name and version", "from", "gate", "since (UTC)"):
+        table.add_column(column, overflow="fold")
     for row in rows:
         since = row.retired_at or row.activated_at or row.registered_at
         state = Text(row.state + (" (pinned)" if row.pinned else ""), "bold green" if row.state == "active" else "")
-        table.add_row(
-            row.digest[:12], state, Text(row.name), Text(row.version), row.origin, _gate(row),
-            f"{since:%Y-%m-%d %H:%M}",
-        )  # fmt: skip
+        named = Text(f"{row.name} {row.version}")
+        table.add_row(row.digest[:12], state, named, row.origin, _gate(row), f"{since:%Y-%m-%d %H:%M}")
     Console().print(table if rows else "No model is registered yet: the node does that when it starts.")
 
 
