@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Float
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Executable
@@ -34,7 +34,9 @@ class _Compiled:
         self.results = [
             (i, processor)
             for i, column in enumerate(columns)
-            if (processor := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
+            # A driver's floats are floats; psycopg's processor would have to know the answer's own column type.
+            if not isinstance(column.type, Float)
+            and (processor := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         ]
 
     def parameters(self, values: dict[str, Any]) -> Any:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.exc import StatementError
 
+from ichnode.core.alerts import Rule
 from ichnode.errors import IchnodeError, PermanentError, TransientError
-from ichnode.worklist import database, schema
+from ichnode.worklist import database, deliveries, notices, schema
 from ichnode.worklist.database import Worklist, note
 from tests.made import NOON, rows
 
@@ -30,6 +34,42 @@ def test_migrating_again_changes_nothing(worklist):
         note(tx, NOON, "something", None, None)
     worklist.migrate()
     assert len(rows(worklist, schema.journal)) == 1
+
+
+def test_what_waited_before_channels_were_known_waits_on_and_is_announced_to_nobody(tmp_path):
+    old = Worklist(f"sqlite:///{tmp_path / 'w.sqlite'}")
+    script = Config()
+    script.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    with old.write() as tx:
+        script.attributes["connection"] = tx
+        command.upgrade(script, "0006")
+        for statement in OLD_ROWS:
+            tx.execute(text(statement))
+    old.migrate()
+    (delivery,) = rows(old, schema.deliveries)
+    assert (delivery["report_id"], delivery["notice_id"], delivery["state"]) == (1, None, "pending")
+    with old.write() as tx:
+        assert notices.announce(tx, NOON, {"oncall": Rule()}, {}) is None, "an old positive makes no alert now"
+        assert [one.id for one in deliveries.claim_deliveries(tx, NOON, "pacs", "boot")] == [1]
+    old.dispose()
+
+
+AT = "'2026-01-01T00:00:00.000000Z'"
+OLD_ROWS = [
+    "INSERT INTO studies (id, study_instance_uid, patient_id, patient_name, patient_birth_date, patient_sex, "
+    "accession_number, study_date, study_time, description, referring_physician, station_name, first_seen_at) "
+    f"VALUES (1, '1.2', '', '', '', '', '', '', '', '', '', '', {AT})",
+    "INSERT INTO series (id, study_id, series_instance_uid, state, revision, received, conflicts, first_slice_at, "
+    f"last_slice_at, longest_pause_s, due_at) VALUES (1, 1, '1.2.3', 'closed', 1, 1, 0, {AT}, {AT}, 0, {AT})",
+    "INSERT INTO jobs (id, series_id, revision, kind, state, attempts, not_before, queued_at) "
+    f"VALUES (1, 1, 1, 'analyse', 'done', 1, {AT}, {AT})",
+    "INSERT INTO results (id, job_id, series_id, revision, verdict, preliminary, outcome, seconds, created_at) "
+    f"VALUES (1, 1, 1, 1, 'positive', 0, '{{}}', '{{}}', {AT})",
+    "INSERT INTO reports (id, result_id, kind, study_instance_uid, series_instance_uid, sop_class_uid, "
+    "sop_instance_uid, file, size) VALUES (1, 1, 'sr', '1.2', '1.2.4', '1.2', '1.2.5', 'reports/a.dcm', 1)",
+    "INSERT INTO deliveries (id, report_id, destination, state, urgency, attempts, not_before, created_at, "
+    f"retry_since, commitment_requests) VALUES (1, 1, 'pacs', 'pending', 0, 0, {AT}, {AT}, {AT}, 0)",
+]
 
 
 def test_several_nodes_may_migrate_at_once(tmp_path):
