@@ -114,6 +114,14 @@ def escalate(tx: Connection, now: datetime, ladders: Mapping[str, Ladder]) -> li
     ]  # fmt: skip
 
 
+def is_read(tx: Connection, now: datetime, study_id: int) -> None:
+    """Somebody signed the study off: nothing escalates any more, and what says that nobody did is not sent."""
+    of_study = _N.c.study_id == study_id
+    tx.execute(update(_N).where(of_study, _N.c.escalate_at.is_not(None)).values(escalate_at=None))
+    for channel in tx.scalars(select(_N.c.channel).where(of_study, _N.c.kind == ESCALATION).distinct()).all():
+        _withdraw(tx, now, study_id, channel, _N.c.kind == ESCALATION)
+
+
 def _tell(
     tx: Connection, now: datetime, study_id: int, channel: str, rule: Rule, stands: Standing, site: Site,
     ladder: Ladder | None,
@@ -123,6 +131,8 @@ def _tell(
     heard: Row[Any] | None = None
     for last in _thread(tx, study_id, channel):
         say = what_to_say(rule, stands.call, site, at, Told(_call(last), last.wanted))
+        if say is None and last.kind == ESCALATION and last.state == DeliveryState.WITHDRAWN:
+            continue  # signed off before it was sent: what was said before it counts
         if say is None and last.state == DeliveryState.WITHDRAWN:
             # It may have arrived or not, nor is it known what the channel holds: say it again.
             alarms = stands.call.called is Called.POSITIVE and is_wanted(rule, stands.call)

@@ -10,6 +10,7 @@ from ichnode.core.findings import Verdict
 from ichnode.errors import PermanentError
 from ichnode.worklist import schema
 from ichnode.worklist.database import note
+from ichnode.worklist.notices import is_read
 
 _R, _S, _ST = schema.results, schema.series, schema.studies
 PENDING = "pending"
@@ -57,6 +58,7 @@ def sign_off(tx: Connection, now: datetime, reader: str, study_id: int, seen_res
     verdict = verdict_of_study(tx, study_id)
     values = {"read_at": now, "read_by": reader, "read_verdict": verdict}
     tx.execute(update(_ST).where(_ST.c.id == study_id, _ST.c.read_at.is_(None)).values(values))
+    is_read(tx, now, study_id)
     note(tx, now, "study.read", study_id, None, by=reader, verdict=verdict)
     return reader
 

@@ -258,6 +258,26 @@ class TestEscalation:
             readings.sign_off(tx, clock(), "reader", 1, readings.latest_result(tx, 1))
         assert step(60) == []
 
+    @pytest.mark.parametrize("attempts", [0, 1])
+    def test_what_says_that_nobody_read_it_is_not_sent_once_somebody_did(
+        self, worklist, clock, step, heard, revise, attempts
+    ):
+        analysed_series(worklist, clock, score=0.9)
+        step()
+        heard()
+        step(10)
+        for _ in range(attempts):
+            with worklist.write() as tx:
+                (reminder,) = deliveries.claim_deliveries(tx, clock(), "oncall", "boot")
+                deliveries.try_again(tx, clock(), reminder, None, "No answer.", 5, 600)
+        with worklist.write() as tx:
+            readings.sign_off(tx, clock(), "reader", 1, readings.latest_result(tx, 1))
+        assert states(worklist) == ["delivered", "withdrawn"]
+        revise(0.8)
+        assert step(600) == [], "the alert was heard, and stays true"
+        revise(0.1)
+        assert step() == [("oncall", "correction", "negative")]
+
     def test_a_node_that_was_down_is_late_and_not_silent(self, worklist, clock, step):
         analysed_series(worklist, clock, score=0.9)
         step()
