@@ -20,6 +20,8 @@ _COMMANDS = {
     "authors": ("authors", "make a bundle of a checkpoint of the paper's authors"),
     "first": ("first", "train the first bundle on CT-ICH and cross-validate it"),
     "card": ("card", "write a bundle's card as Markdown"),
+    "phantom": ("phantom", "make a synthetic head CT with known truth: series/, truth.json, masks.npz"),
+    "phantom-suite": ("phantom_suite", "measure a bundle on phantoms: sensitivity by volume, density and kind"),
     "pointing": ("pointing", "measure whether heat maps point at the lesion"),
     "retrain": ("local", "make a candidate from a node's labels, and judge it; `ichnode retrain` starts it"),
     "judge": ("local", "judge a candidate; `ichnode model judge` starts it"),

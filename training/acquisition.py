@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from .anatomy import Grid
+from .anatomy import CENTRE_MM, Grid
 from .fields import Field
 
 
@@ -49,7 +49,7 @@ class Protocol:
         advance = np.array([0.0, 0.0, 1.0]) if self.sheared else self.normal
         step = self.spacing_mm / float(advance @ self.normal)
         index = np.arange(self.slices) - (self.slices - 1) / 2
-        centres = np.array([0.0, 0.0, 4.0]) + index[:, None] * step * advance
+        centres = np.array(CENTRE_MM) + index[:, None] * step * advance
         half = self.pixel_mm * (self.matrix - 1) / 2
         column = np.array(self.orientation[3:])
         corner = np.array([-half + self.offset_mm[0], 0, 0]) + column * (-half + self.offset_mm[1])

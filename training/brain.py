@@ -1,4 +1,4 @@
-"""The brain in its case: folded cortex, deep nuclei, ventricles, cisterns, falx, tentorium, cerebellum.
+"""The brain in its case: grey and white matter, ventricles and sulci from the template; dura and vessels drawn.
 
 All functions work on flat arrays, one entry a voxel of the braincase. Coordinates are those of the undisturbed brain;
 a bleed's mass effect is a displacement of these coordinates, so ventricles and midline follow without further words.
@@ -6,24 +6,15 @@ a bleed's mass effect is a displacement of these coordinates, so ventricles and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .anatomy import Traits
-from .fields import Field, Noise, Points, blend, capsule, ellipsoid, soft
-
-Point = tuple[float, float, float]
-
-_VENTRICLE: tuple[tuple[Point, Point, float, float], ...] = (
-    ((10, -35, 2), (11, -20, 10), 3.0, 5.0),  # frontal horn
-    ((11, -20, 10), (13, 2, 20), 5.0, 4.5),
-    ((13, 2, 20), (19, 22, 17), 4.5, 5.5),  # body
-    ((19, 22, 17), (26, 36, 7), 5.5, 7.0),  # atrium
-    ((26, 36, 7), (24, 56, 4), 6.0, 2.0),  # occipital horn
-    ((26, 36, 5), (34, 14, -16), 4.5, 2.0),  # temporal horn
-    ((34, 14, -16), (31, -6, -24), 2.0, 1.5),
-)
+from .fields import Field, Noise, Points, blend, capsule, soft
+from .mimics import with_mimics
+from .template import Template, ventricular
 
 
 @dataclass(frozen=True)
@@ -38,163 +29,105 @@ class Brain:
 
 def tentorium_height(x: Field, y: Field) -> Field:
     """Return the height (mm) of the tent over the cerebellum."""
-    return (2 - 0.36 * np.abs(x) - 0.006 * x**2 * 0.3 - 0.28 * np.maximum(y - 22, 0)).astype(np.float32)
+    return (2 - 0.26 * np.maximum(y - 42, 0) - 0.36 * np.abs(x)).astype(np.float32)
 
 
-def make_brain(at: Points, depth: Field, traits: Traits, rng: np.random.Generator) -> Brain:
+def falx_reach(y: Field, z: Field) -> Field:
+    """Return how far (mm) a point of the median plane lies inside the falx: off the corpus callosum, over the tent."""
+    callosum = np.hypot((y - 4) / 45, (z - 4) / 30)
+    free = (callosum - 1) * 30 - 3 + 6 * np.clip((-y - 10) / 40, -1, 0)
+    floor = np.where(y > 20, z - tentorium_height(np.zeros_like(y), y), z + 16)
+    return np.minimum(free, floor).astype(np.float32)
+
+
+def make_brain(
+    at: Points, depth: Field, pressed: Field, template: Template, traits: Traits, own: Callable[[float], Field],
+    rng: np.random.Generator,
+) -> Brain:  # fmt: skip
     """Build the brain.
 
     Parameters
     ----------
     at : Points, (n,) arrays
-        After asymmetry and mass effect.
+        In the template, after asymmetry and mass effect.
     depth : (n,) array
         Depth below the inner skull in mm, counted from the surface a collection of blood has pushed in.
+    pressed : (n,) array
+        How thick (mm) that collection is over each point: under it the sulci are closed.
+    own : callable
+        Gives a smooth random field of a wavelength (mm) at the points.
     """
+    folds = Noise(rng, 17)
+    steps = _swelling(at, template, traits.ventricle_mm)
+    inner = Points(at.x + steps.x * np.sign(at.x), at.y + steps.y, at.z + steps.z)
+    grey, white = template.read(template.grey, inner), template.read(template.white, inner)
+    tissue = grey + white
+    hull = ventricular(inner)
+    effaced = np.clip(pressed / 5, 0, 1)
+    open_at = traits.sulcus - 0.3 * effaced + 0.05 * own(32) - 0.18 * np.clip((depth - 12) / 20, 0, 1)
+    open_at = np.where(hull > 0, np.float32(0.5), open_at)
+    matter = np.clip((tissue - open_at) * 3.2 + 0.5, 0, 1)
+    # The average brain has lost its smaller folds: they are drawn near the surface, where it has no sulcus of its own.
+    sulcal = folds.distance(at.x, at.y, at.z)
+    gap = (0.15 + 1.1 * traits.age) * (1 - effaced) * np.clip(1.3 - depth / 13, 0, 1)
+    cortical = soft(at.z - tentorium_height(at.x, at.y) - 4, 4) * (hull < -3)
+    matter = matter * (1 - 0.75 * soft(gap - sulcal, 1.0) * cortical * soft(depth - 1, 2))
+    reach = falx_reach(at.y, at.z)
+    fissure = soft(0.7 + 0.9 * traits.age - np.abs(at.x), 1.6) * soft(reach + 5, 4) * (hull < -2)
+    matter = matter * (1 - fissure)
+    matter = matter * soft(depth - (0.4 + 1.6 * traits.age) * (1 - 0.8 * effaced), 1.6)
+
+    share = np.clip((grey / np.maximum(tissue, 0.05) - 0.5) * 1.5 + 0.5, 0, 1)
+    rim = soft(3.6 - np.minimum(sulcal + 6 * np.clip(depth / 13 - 0.8, 0, 9), 99), 2) * cortical
+    share = np.maximum(share, 0.8 * rim * (depth < 22))
+    hu = np.float32(traits.white_hu) + (traits.grey_hu - traits.white_hu) * share + 0.7 * own(14)
+    hindbrain = soft(tentorium_height(at.x, at.y) - at.z, 4) * soft(at.y - 30, 6)
+    hu = hu - 2.0 * hindbrain * share
+    inside = soft(hull + 0.5, 2.5) * soft(depth - 14, 4)
+    fluid = 1 - matter
+    ventricles = fluid * inside
+    subarachnoid = fluid * (1 - inside)
+    hu = blend(hu, traits.csf_hu + 2, subarachnoid)
+    hu = blend(hu, traits.csf_hu + 4, ventricles)
+    hu = _dura(hu, at, depth, reach, 66 if "dense-sinus" in traits.mimics else 51)
+    hu = with_mimics(hu, at, depth, traits.mimics, rng)
+    return Brain(hu, ventricles.astype(np.float32), subarachnoid.astype(np.float32), matter.astype(np.float32))
+
+
+def _swelling(at: Points, template: Template, by_mm: float) -> Points:
+    """Return how far (mm) towards the ventricles the tissue of each point lies when they have not grown yet."""
+    near = np.flatnonzero((np.abs(at.x) < 60) & (np.abs(at.y - 18) < 82) & (np.abs(at.z + 2) < 58))
+    close = Points(*(axis[near] for axis in at))
+    steps = []
+    for part in template.swelling:
+        step = np.zeros(at.x.shape, np.float32)
+        step[near] = np.float32(by_mm) * template.read(part, close)
+        steps.append(step)
+    return Points(*steps)
+
+
+def _dura(hu: Field, at: Points, depth: Field, reach: Field, sinus_hu: float) -> Field:
     x, y, z = at
     ax = np.abs(x)
-    white, grey, csf = traits.white_hu, traits.grey_hu, traits.csf_hu
-    folds, ripple, texture = Noise(rng, 21), Noise(rng, 30), Noise(rng, 14)
-    gap = 1.0 + 0.9 * traits.sulcus_mm
-
-    below = soft(tentorium_height(x, y) - z, 1.5) * soft(np.maximum(y - 14 - 0.40 * ax, -9), 2)
-    stem = np.maximum(
-        capsule(x, y, z, ((0, 9, -12), (0, 8, -24)), (13.5, 13)),
-        np.maximum(
-            capsule(x, y, z, ((0, 9, -32), (0, 14, -44)), (14, 12)),
-            capsule(x, y, z, ((0, 18, -50), (0, 36, -80)), (9, 7)),
-        ),
-    )
-
-    # Sulci run inwards from the surface: the folding field is read near the surface, whatever the depth.
-    radius = np.sqrt(x**2 + y**2 + (z + 4) ** 2) + 1
-    out = (np.maximum(radius, 1) + np.maximum(depth, 0) * 0.8) / radius
-    wander = 1.5 * ripple.at(x, y, z)
-    sulcus = folds.distance(x * out + wander, y * out, (z + 4) * out - wander)
-    mid = midline(x, y, z)
-    medial = ax - 0.6 * gap  # cortex also lines the great fissure
-    sulcus_mm = 19 + 4 * ripple.at(z, x, y)
-    into = np.minimum(depth - gap, np.where(mid > 0, np.maximum(medial, -2), 99))
-    width = traits.sulcus_mm * np.clip(1.25 - into / sulcus_mm, 0, 1)
-    open_sulcus = np.where(into < sulcus_mm, 0.5 * width - sulcus, -9)
-    insula, sylvian = _sylvian(ax, y + 1.5 * wander, z, traits)
-    fissures = np.maximum(insula, sylvian)
-    rim = np.minimum(np.where(into < sulcus_mm, sulcus - 0.5 * width, sulcus_mm / 3), into)
-    ribbon = 3.4 - np.minimum(rim, -fissures)
-
-    hu = np.full(x.shape, white, np.float32) + 0.8 * texture.at(x, y, z)
-    hu = blend(hu, grey, soft(ribbon, 2))
-    for centre, radii, value in _nuclei():
-        hu = blend(hu, value + grey - 38, soft(ellipsoid(ax, y, z, centre, radii), 2))
-    folia = np.sin((z + 0.35 * y) * 1.3 + wander)
-    cerebellum = grey - 2 + 2.0 * folia - 5 * soft(ellipsoid(ax, y, z, (16, 42, -38), (15, 13, 10)), 8)
-    hu = blend(hu, cerebellum.astype(np.float32), below)
-    hu = blend(hu, white + 3, soft(stem))
-
-    cistern = _cisterns(x, y, z, stem, traits)
-    surface = soft(gap * np.where(below > 0.5, 0.9, 1) - depth, 1.5)
-    fissure = soft(0.6 * gap - ax, 1.5) * soft(np.minimum(mid, 4))
-    cortex = (1 - below) * (1 - soft(stem + 4, 3))
-    space = np.maximum.reduce(
+    hu = blend(hu, 52, soft(0.8 - ax, 1.2) * soft(reach, 3))  # falx
+    sagittal = soft(5.0 - 0.75 * ax - depth, 1.5) * soft(reach - 4) * soft(z + 10 + 0.9 * np.minimum(y + 40, 0) * -1)
+    hu = blend(hu, sinus_hu, sagittal * (y > -66))
+    sheet = np.abs(z - tentorium_height(x, y)) * 0.9
+    notch = np.hypot(ax / 16, (y - 28) / 18) - 1
+    tent = soft(0.7 - sheet, 1.2) * soft(notch * 16, 2) * (y > 22)
+    hu = blend(hu, 47, 0.8 * tent)
+    straight = capsule(ax, y, z, ((0, 44, 2), (0, 94, -12)), (2, 2.6))
+    hu = blend(hu, sinus_hu, soft(straight, 2))
+    transverse = soft(4.2 - np.hypot(z - tentorium_height(x, y) + 2, np.maximum(depth - 1.5, 0)), 1.5) * soft(y - 46, 4)
+    hu = blend(hu, sinus_hu, transverse)
+    sigmoid = np.minimum(capsule(ax, y, z, ((56, 48, -28), (44, 42, -60)), (4, 4)), 5 - depth)
+    hu = blend(hu, sinus_hu, soft(sigmoid))
+    arteries = np.maximum.reduce(
         [
-            surface,
-            fissure * (1 - soft(stem + 2)),
-            soft(open_sulcus, 1.2) * cortex,
-            soft(fissures, 1.2) * cortex,
-            cistern,
+            capsule(x, y, z, ((0.6, 11, -32), (0, 12, -20)), (1.7, 1.7)),  # basilar
+            capsule(ax, y, z, ((9, -2, -26), (11, -6, -18)), (2, 2)),  # internal carotid
+            capsule(ax, y, z, ((11, -6, -17), (34, -4, -14)), (1.5, 1.3)),  # middle cerebral
         ]
     )
-    ventricles = _ventricles(x, y, z, traits)
-    space = np.minimum(space, 1 - ventricles)
-    hu = blend(hu, csf, space)
-    hu = blend(hu, csf + 3, ventricles)
-    hu = _dura(hu, at, depth, traits, rng)
-    return Brain(hu, ventricles, space.astype(np.float32), (1 - np.maximum(space, ventricles)).astype(np.float32))
-
-
-def midline(x: Field, y: Field, z: Field) -> Field:
-    """Return how far (mm) a point near the midline lies off the corpus callosum: there the great fissure runs."""
-    callosum = np.sqrt((np.maximum(np.abs(y + 2) - 22, 0)) ** 2 + (np.maximum(np.abs(z - 6), 0)) ** 2)
-    reach = callosum - 17 - 5 * (y > 30)
-    return np.where((z > -24) & ((y < 20) | (z > -2)), reach, -1).astype(np.float32)
-
-
-def _sylvian(ax: Field, y: Field, z: Field, traits: Traits) -> tuple[Field, Field]:
-    half = 0.5 + 0.55 * traits.sulcus_mm
-    island = np.abs(ax - 40 + 0.010 * (y + 4) ** 2 * 0.8 + 0.006 * (z - 3) ** 2)
-    insula = np.minimum(half - island, np.minimum(21 - np.abs(y + 4), 15 - np.abs(z - 2)))
-    lid = np.abs(z - 1 - 0.9 * (y + 6)) * 0.74
-    sylvian = np.minimum(half * 1.1 - lid, np.minimum(ax - 37, 20 - np.abs(y + 4)))
-    return insula.astype(np.float32), sylvian.astype(np.float32)
-
-
-def _nuclei() -> tuple[tuple[Point, Point, float], ...]:
-    return (
-        ((13.5, -22, 5), (6, 9, 10), 38),  # head of the caudate
-        ((17, -4, 19), (3, 16, 4), 37),  # its body
-        ((26, -4, 1), (6.5, 17, 11), 37.5),  # lentiform nucleus
-        ((19.5, 1, -1), (4.5, 9, 7), 35),  # pallidum
-        ((11, 13, 5), (9, 14, 10), 36.5),  # thalamus
-    )
-
-
-def _cisterns(x: Field, y: Field, z: Field, stem: Field, traits: Traits) -> Field:
-    ax = np.abs(x)
-    width = 1.8 + 1.2 * traits.sulcus_mm
-    ring = np.minimum(width / 2 - np.abs(stem + width / 2), np.minimum(9 - np.abs(z + 20), y - 1))
-    star = ellipsoid(x, y, z, (0, -15, -29), (12, 9, 6))
-    arms = np.maximum(
-        capsule(ax, y, z, ((6, -20, -28), (34, -24, -20)), (2.4, 2.6)),
-        np.maximum(
-            capsule(ax, y, z, ((0, -20, -27), (0, -40, -22)), (2.5, 2)),
-            capsule(ax, y, z, ((6, -10, -28), (15, 4, -25)), (2.5, 2)),
-        ),
-    )
-    pons = np.minimum(np.minimum(width / 2 - np.abs(stem + width / 2), -2 - y + 6), 14 - np.abs(z + 40))
-    quad = ellipsoid(x, y, z, (0, 26, -9), (11, 4.5, 5))
-    magna = ellipsoid(x, y, z, (0, 62, -54), (11, 7, 8))
-    return soft(np.maximum.reduce([ring, star, arms, pons, quad, magna]).astype(np.float32), 1.5)
-
-
-def _ventricles(x: Field, y: Field, z: Field, traits: Traits) -> Field:
-    grow, ax = traits.ventricle, np.abs(x)
-    inside = np.full(x.shape, -99, np.float32)
-    near = np.flatnonzero((ax < 48) & (np.abs(y - 10) < 62) & (np.abs(z) < 38))
-    px, py, pz = ax[near], y[near], z[near]
-    best = inside[near]
-    for start, end, r0, r1 in _VENTRICLE:
-        best = np.maximum(best, capsule(px, py, pz, (start, end), (r0 * grow, r1 * grow)))
-    septum = np.where(py < 12, px - 0.9, 9.0)
-    best = np.minimum(best, septum)
-    third = ellipsoid(px, py, pz, (0, 4, -5), (1.7 * grow + 0.4, 15, 10))
-    fourth = ellipsoid(px, py, pz, (0, 31, -37), (6.5 * grow, 5 * grow, 9))
-    aqueduct = capsule(px, py, pz, ((0, 18, -12), (0, 28, -30)), (1.0, 1.2))
-    inside[near] = np.maximum.reduce([best, third * 0.9, fourth, aqueduct])
-    return soft(inside, 1.2)
-
-
-def _dura(hu: Field, at: Points, depth: Field, traits: Traits, rng: np.random.Generator) -> Field:
-    x, y, z = at
-    ax = np.abs(x)
-    reach = midline(x, y, z)
-    falx = soft(0.75 - ax, 1.0) * soft(np.minimum(reach - 4, np.where(y < 0, 34 - depth, 60 - depth) / 2))
-    hu = blend(hu, 52, falx)
-    sinus = (
-        soft(5.5 - 0.9 * ax - depth, 1.5) * soft((z + 12) + np.where(y < 30, -8, 0)) * soft(np.maximum(reach, 0) - 1)
-    )
-    hu = blend(hu, 50, sinus)
-    sheet = np.abs(z - tentorium_height(x, y)) * 0.85
-    tent = soft(0.8 - sheet, 1.0) * soft(np.minimum(y - 16 - 0.4 * ax, np.hypot(ax, (y - 12) * 0.8) - 18))
-    hu = blend(hu, 50, tent * (y > 10))
-    transverse = soft(4.5 - sheet - np.maximum(depth - 1, 0), 1.5) * (y > 35)
-    hu = blend(hu, 50, transverse)
-    plexus, pineal, ossified = traits.calcified
-    if plexus:
-        for side in (-1, 1):
-            spot = ellipsoid(x, y, z, (side * rng.uniform(23, 26), rng.uniform(36, 40), rng.uniform(5, 9)), (2.4, 4, 3))
-            hu = blend(hu, float(rng.uniform(110, 190)), soft(spot))
-    if pineal:
-        hu = blend(hu, 120, soft(ellipsoid(x, y, z, (0, 24, -3), (2, 2.6, 2.2))))
-    if ossified:
-        hu = blend(hu, 250, soft(ellipsoid(x, y, z, (0.5, -48, 34), (1.6, 6, 7))))
+    hu = blend(hu, 44, soft(arteries, 1.2))
     return hu.astype(np.float32)

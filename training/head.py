@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from .anatomy import Grid, Traits, cavity_depth, shell_hu
+from .anatomy import Grid, Traits, posed, wobbled
 from .brain import make_brain
-from .fields import Field, Noise, Points, blend, soft, waves
-from .lesions import DILUTION_HU, Case, Lesion, Spread, clot, collection, layering, seep
+from .fields import Field, Noise, Points, blend, finer, soft
+from .lesions import CENTRE, DILUTION_HU, Case, Lesion, Spread, clot, collection, layering, seep
+from .mimics import CHRONIC_HU
+from .skull import Outline, crests, shell_hu
+from .template import template
 
 
 @dataclass(frozen=True)
@@ -22,26 +27,40 @@ class Head:
     traits: Traits
 
 
-def build(grid: Grid, drawn: tuple[Lesion, ...], rng: np.random.Generator, lesion_rng: np.random.Generator) -> Head:
+def build(
+    grid: Grid, drawn: tuple[Lesion, ...], mimics: Iterable[str] | None, rng: np.random.Generator,
+    lesion_rng: np.random.Generator,
+) -> Head:  # fmt: skip
     """Build a head; `rng` decides the anatomy and `lesion_rng` the bleeds, so one head can be had with and without."""
-    traits = Traits.draw(rng)
-    sx, sy, sz = traits.scale
-    bend = 1 + 0.018 * waves(rng, Points(grid.x, grid.y, grid.z))  # asymmetry: a few millimetres at the skull
-    twist = rng.normal(0, 0.015)
-    x = (grid.x / sx * bend + twist * grid.y).astype(np.float32)
-    y, z = (grid.y / sy * bend).astype(np.float32), (grid.z / sz * (2 - bend)).astype(np.float32)
-    cavity, vault = cavity_depth(x, y, z)
-    hu = np.full(cavity.shape, -1000, np.float32)
+    traits = Traits.draw(rng, mimics)
+    known = template()
+    wide = grid.coarser()  # the outlines are smooth: worked out on a coarse grid, read on the fine one
+    rough = posed(wide, traits, rng)
+    outlines = [known.read(outline, rough) for outline in (known.cavity, known.hull, known.vault)]
+    x, y, z, cavity, hull, vault = (finer(field, wide.axes, grid.axes) for field in (*rough, *outlines))
+    shape, pose = cavity.shape, Points(x.reshape(-1), y.reshape(-1), z.reshape(-1))
+    cavity, hull, vault = cavity.reshape(-1), hull.reshape(-1), vault.reshape(-1)
+    rising = np.full(cavity.shape, -99, np.float32)
+    base = np.flatnonzero((cavity > -30) & (pose.z < -10))
+    rising[base] = crests(_at(pose, base))
+    depth = np.minimum(cavity, -rising)
+    hu = np.full(shape, -1000, np.float32)
     flat = hu.reshape(-1)
-    shell = np.flatnonzero((vault > -24) & (cavity < 2))
-    px, py, pz, depth, outer = (field.reshape(-1)[shell] for field in (x, y, z, cavity, vault))
-    flat[shell] = shell_hu(Points(px, py, pz), depth, outer, traits, rng)
+    shell = np.flatnonzero((vault > np.where(pose.z < 0, np.float32(-40), np.float32(-25))) & (depth < 4))
+    own = _own(grid, shell, rng)
+    flat[shell] = shell_hu(
+        _at(pose, shell), Outline(cavity[shell], rising[shell], hull[shell], vault[shell]), traits, own
+    )
 
-    index = np.flatnonzero(cavity > -2)
-    px, py, pz, depth, outer = (field.reshape(-1)[index] for field in (x, y, z, cavity, vault))
-    case = Case(Points(px, py, pz), depth, outer, index, hu.shape, grid.step_mm)
-    spreads, rest, pushed = _collide(case, drawn, rng, lesion_rng)
-    brain = make_brain(rest, pushed, traits, rng)
+    index = np.flatnonzero(depth > -2)
+    at, depth, outer = _at(pose, index), depth[index], vault[index]
+    case = Case(at, depth, outer, index, hu.shape, grid.step_mm)
+    own = _own(grid, index, rng)
+    chronic = None
+    if "chronic-subdural" in traits.mimics:
+        chronic = Lesion("subdural", float(lesion_rng.uniform(15, 60)), float(lesion_rng.uniform(*CHRONIC_HU)))
+    spreads, rest, pushed = _collide(case, drawn, chronic, own, lesion_rng)
+    brain = make_brain(rest, pushed, depth - pushed, known, traits, own, rng)
     for lesion in drawn:
         if lesion.subtype == "intraventricular":
             spreads.append(layering(case, brain.ventricles, lesion, lesion_rng))
@@ -49,7 +68,7 @@ def build(grid: Grid, drawn: tuple[Lesion, ...], rng: np.random.Generator, lesio
             spreads.append(seep(case, brain.subarachnoid, pushed, lesion, lesion_rng))
 
     inside, blood = brain.hu, {}
-    curdle = Noise(lesion_rng, 9).at(*case.at)
+    curdle = _own(grid, index, lesion_rng)(9)
     for spread in spreads:
         if spread.oedema is not None:
             inside = blend(inside, np.minimum(inside, 17), 0.85 * spread.oedema * brain.tissue)
@@ -60,29 +79,40 @@ def build(grid: Grid, drawn: tuple[Lesion, ...], rng: np.random.Generator, lesio
         # Blood is laid over what the voxel's other parts hold, so a half-filled voxel has half its contrast.
         dense = spread.lesion.hu + DILUTION_HU[spread.lesion.subtype] + 2 * curdle
         inside = blend(inside, dense, free)
-        blood[spread.lesion.subtype] = np.zeros(hu.shape, np.float32)
-        blood[spread.lesion.subtype].reshape(-1)[index] = free
+        if spread.fresh:
+            blood[spread.lesion.subtype] = np.zeros(hu.shape, np.float32)
+            blood[spread.lesion.subtype].reshape(-1)[index] = free
     flat[index] = blend(flat[index], inside, soft(depth))
     return Head(grid, hu, blood, traits)
 
 
+def _at(pose: Points, index: npt.NDArray[np.intp]) -> Points:
+    return Points(*(axis[index] for axis in pose))
+
+
+def _own(grid: Grid, index: npt.NDArray[np.intp], rng: np.random.Generator) -> Callable[[float], Field]:
+    """Return what makes a smooth random field of a wavelength (mm) at some voxels of the grid."""
+    return lambda wavelength_mm: Noise(rng, wavelength_mm).over(grid.axes).reshape(-1)[index]
+
+
 def _collide(
-    case: Case, drawn: tuple[Lesion, ...], rng: np.random.Generator, lesion_rng: np.random.Generator
-) -> tuple[list[Spread], Points, Field]:
+    case: Case, drawn: tuple[Lesion, ...], chronic: Lesion | None, own: Callable[[float], Field],
+    lesion_rng: np.random.Generator,
+) -> tuple[list[Spread], Points, Field]:  # fmt: skip
     """Place the blood that takes its own room, and say where each voxel's tissue was before it came."""
     (px, py, pz), depth = case.at, case.depth
-    wobble = [2.2 * Noise(rng, 60).at(px, py, pz) * np.clip(depth / 25, 0, 1) for _ in range(3)]
-    x, y, z = px + wobble[0], py + wobble[1], pz + wobble[2]
+    x, y, z = wobbled(case.at, depth, own)
     spreads: list[Spread] = []
     pushed = depth
-    for lesion in drawn:
+    for lesion in drawn if chronic is None else (*drawn, chronic):
         if lesion.subtype in ("epidural", "subdural"):
             spread, thickness = collection(case, lesion, lesion_rng)
-            spreads.append(spread)
+            spreads.append(replace(spread, fresh=lesion is not chronic))
             pushed = pushed - thickness
-            radius = np.sqrt(px**2 + py**2 + pz**2) + 1
-            shove = 0.85 * thickness * np.exp(-np.maximum(depth - thickness, 0) / 38) / radius
-            x, y, z = x + px * shove, y + py * shove, z + pz * shove
+            out = Points(px - CENTRE[0], py - CENTRE[1], pz - CENTRE[2])
+            radius = np.sqrt(out.x**2 + out.y**2 + out.z**2) + 1
+            shove = 0.75 * thickness * np.exp(-np.maximum(depth - thickness, 0) / 38) / radius
+            x, y, z = x + out.x * shove, y + out.y * shove, z + out.z * shove
         elif lesion.subtype == "intraparenchymal":
             spread, centre, size = clot(case, lesion, lesion_rng)
             spreads.append(spread)

@@ -1,9 +1,9 @@
 """Bleeds with known volume: where they lie, how they are shaped, how bright they are, what they push aside.
 
-Volumes and Hounsfield units are drawn from the 5th, 25th, 50th, 75th and 95th percentiles of 1,873 lesions of the BHSD
-data set in 192 scans, measured from the tables that accompany DIDSR's framework for synthetic intracranial haemorrhage
-(CC0). The shapes follow the rules radiologists use: a lens between dura and bone, a crescent over the convexity, a
-lobulated clot with oedema around it, a level in the hind part of the ventricles, blood in sulci and cisterns.
+Volumes and Hounsfield units are drawn from percentiles of 1,873 lesions of the BHSD data set in 192 scans, measured on
+the tables that accompany DIDSR's framework for synthetic intracranial haemorrhage (CC0). The shapes follow the rules
+radiologists use: a lens between dura and bone, a crescent over the convexity, a lobulated clot with oedema around it, a
+level in the hind part of the ventricles, blood in sulci and cisterns.
 """
 
 from __future__ import annotations
@@ -17,21 +17,35 @@ from scipy import ndimage
 
 from .fields import Field, Noise, Points, ellipsoid, soft
 
-PERCENTILES = (5, 25, 50, 75, 95)
+PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 STATISTICS: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[int, int]]] = {
     # volume in mL, mean HU, lesions of this kind in one scan (fewest, most)
-    "intraparenchymal": ((0.05, 0.22, 1.25, 7.6, 56), (34, 42, 48, 54, 60), (1, 2)),
-    "intraventricular": ((0.05, 0.16, 0.54, 2.0, 13), (26, 34, 40, 45, 54), (1, 3)),
-    "subarachnoid": ((0.02, 0.08, 0.18, 0.47, 2.7), (32, 39, 43, 49, 57), (4, 10)),
-    "subdural": ((0.03, 0.16, 0.54, 2.5, 42), (29, 44, 51, 58, 68), (1, 2)),
-    "epidural": ((0.08, 0.42, 4.8, 11.4, 39), (38, 51, 57, 62, 68), (1, 1)),
-}
+    "intraparenchymal": (
+        (0.03, 0.05, 0.08, 0.22, 1.24, 7.5, 34, 56, 102), (29, 34, 37, 42, 48, 54, 58, 60, 66), (1, 2),
+    ),
+    "intraventricular": (
+        (0.03, 0.05, 0.08, 0.16, 0.54, 2.0, 6.5, 12.7, 48), (22, 26, 30, 34, 40, 45, 51, 54, 62), (1, 4),
+    ),
+    "subarachnoid": (
+        (0.01, 0.02, 0.04, 0.08, 0.18, 0.47, 1.4, 2.6, 12.3), (26, 32, 34, 39, 43, 49, 54, 57, 65), (3, 15),
+    ),
+    "subdural": (
+        (0.02, 0.03, 0.06, 0.16, 0.54, 2.5, 14.4, 42, 85), (18, 29, 36, 44, 51, 58, 64, 68, 75), (1, 4),
+    ),
+    "epidural": (
+        (0.07, 0.10, 0.14, 0.50, 3.9, 11.2, 19.9, 37, 106), (37, 39, 42, 51, 57, 62, 66, 68, 76), (1, 1),
+    ),
+}  # fmt: skip
 SUBTYPES = tuple(STATISTICS)
-COMBINATIONS: tuple[tuple[str, ...], ...] = (
-    ("intraparenchymal",), ("subdural",), ("subarachnoid",), ("epidural",), ("intraventricular",),
-    ("intraparenchymal", "intraventricular"), ("intraparenchymal", "subarachnoid"),
-    ("intraparenchymal", "intraventricular", "subarachnoid"), ("intraparenchymal", "subarachnoid", "subdural"),
-)  # fmt: skip
+COMBINATIONS: dict[tuple[str, ...], int] = {
+    ("intraparenchymal", "intraventricular", "subarachnoid"): 28, ("intraparenchymal", "intraventricular"): 27,
+    ("intraparenchymal", "subarachnoid", "subdural"): 17, ("intraparenchymal", "subarachnoid"): 14,
+    ("intraparenchymal", "intraventricular", "subarachnoid", "subdural"): 13, ("intraparenchymal",): 11,
+    ("epidural",): 11, ("subdural",): 10, ("intraventricular",): 9, ("subarachnoid",): 9,
+    ("intraventricular", "subarachnoid", "subdural"): 9, ("intraventricular", "subarachnoid"): 8,
+    ("intraparenchymal", "intraventricular", "subdural"): 6, ("intraparenchymal", "subdural"): 4,
+}  # fmt: skip
+"""What bleeds together, and in how many of the 192 scans; rarer combinations are left out."""
 SMALLEST_ML = 0.5
 """No subtype is drawn smaller than this: a reader would not see it on 5 mm slices."""
 
@@ -42,9 +56,12 @@ DILUTION_HU = {
 brain; the table above holds such means. Extra-axial blood shares its pixels with bone, which makes up for it."""
 
 _SITES: tuple[tuple[tuple[float, float, float], float], ...] = (
-    ((27, -3, 1), 4), ((17, 13, 6), 2), ((34, -44, 18), 2), ((38, 26, 36), 2), ((46, 4, -16), 1.5), ((26, 60, 10), 1),
-    ((22, 48, -38), 1),
+    ((27, -2, 3), 4), ((13, 18, 8), 2), ((34, -36, 22), 2), ((38, 46, 38), 2), ((48, 18, -14), 1.5), ((28, 76, 8), 1),
+    ((24, 62, -36), 1), ((2, 25, -30), 0.4),
 )  # fmt: skip
+"""Putamen, thalamus, frontal, parietal, temporal and occipital lobe, cerebellum, pons; and how often."""
+CENTRE: tuple[float, float, float] = (0.0, 16.0, 6.0)
+"""Middle of the braincase."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +73,28 @@ class Lesion:
     hu: float
 
 
-def draw(rng: np.random.Generator, subtype: str, volumes_ml: Mapping[str, float]) -> Lesion:
-    """Draw volume and density of all blood of one subtype in one scan; a volume that is given stands."""
-    volumes, densities, (fewest, most) = STATISTICS[subtype]
+def combination(rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw what bleeds together in one scan, as often as it was counted."""
+    counts = np.array(list(COMBINATIONS.values()))
+    return list(COMBINATIONS)[int(rng.choice(len(counts), p=counts / counts.sum()))]
+
+
+def density_at(subtype: str, percentile: float) -> float:
+    """Return the mean density (HU) that this share of the measured bleeds of a subtype stays below."""
+    return float(np.interp(percentile, PERCENTILES, STATISTICS[subtype][1]))
+
+
+def draw(
+    rng: np.random.Generator, subtype: str, volumes_ml: Mapping[str, float], densities_hu: Mapping[str, float]
+) -> Lesion:
+    """Draw volume and density of all blood of one subtype in one scan; what is given stands."""
+    volumes, _, (fewest, most) = STATISTICS[subtype]
     count = int(rng.integers(fewest, most + 1))
     ranks = rng.uniform(PERCENTILES[0], PERCENTILES[-1], count)
     total = float(np.exp(np.interp(ranks, PERCENTILES, np.log(volumes))).sum())
     # Larger bleeds are denser in the same tables: partial volume takes its share of small ones.
     rank = float(np.clip(rng.normal(60, 17), 15, PERCENTILES[-1]))
-    hu = float(np.interp(rank, PERCENTILES, densities))
+    hu = densities_hu.get(subtype, density_at(subtype, rank))
     return Lesion(subtype, volumes_ml.get(subtype, max(total, SMALLEST_ML)), hu)
 
 
@@ -135,6 +165,8 @@ class Spread:
     lesion: Lesion
     fraction: Field
     oedema: Field | None = None
+    fresh: bool = True
+    """False for a chronic collection, which is no haemorrhage to find."""
 
 
 def _triple(values: Field) -> tuple[float, float, float]:
@@ -152,7 +184,7 @@ def clot(case: Case, lesion: Lesion, rng: np.random.Generator) -> tuple[Spread, 
     for _ in range(3):
         middle = np.array(centre) + rng.normal(0, 0.35 * radius, 3)
         axes = radius * np.array([rng.uniform(0.55, 0.85), rng.uniform(0.8, 1.3), rng.uniform(0.7, 1.0)])
-        lobes.append(ellipsoid(*case.at, _triple(middle), _triple(axes)))
+        lobes.append(ellipsoid(*case.at, _triple(middle), _triple(axes), reach_mm=500))
     level = np.maximum.reduce(lobes) + 0.18 * radius * Noise(rng, max(0.9 * radius, 6)).at(*case.at)
     fraction = grow(level, soft(case.depth - 3, 2), lesion.volume_ml / case.voxel_ml, 1.5)
     solid = np.zeros(case.shape, bool)
@@ -175,6 +207,7 @@ def collection(case: Case, lesion: Lesion, rng: np.random.Generator) -> tuple[Sp
     from top to bottom, and does not cross the midline.
     """
     (x, y, z), depth = case.at, case.depth
+    y, z = y - CENTRE[1], z - CENTRE[2]
     epidural = lesion.subtype == "epidural"
     side = float(rng.choice([-1, 1]))
     tilt, turn = (rng.uniform(5, 40), rng.uniform(-35, 35)) if epidural else (rng.uniform(15, 50), rng.uniform(-35, 35))
@@ -191,7 +224,7 @@ def collection(case: Case, lesion: Lesion, rng: np.random.Generator) -> tuple[Sp
     unit = angle / np.maximum(np.hypot(across, above), 1e-3) * 72
     volume = lesion.volume_ml * 1000
     if epidural:
-        bulge = rng.uniform(1.7, 2.3)
+        bulge = rng.uniform(2.0, 2.8)
         reach = (280 * volume / (np.pi * bulge)) ** 0.25
         thick = bulge * reach**2 / 140
         run = np.hypot(across, above) * unit / reach
@@ -233,10 +266,10 @@ def seep(case: Case, space: Field, depth: Field, lesion: Lesion, rng: np.random.
     side = float(rng.choice([-1, 1]))
     basal = rng.random() < 0.55
     if basal:
-        near = np.sqrt((x / 1.6) ** 2 + ((y + 12) / 1.1) ** 2 + ((z + 24) * 1.3) ** 2)
-        near = np.minimum(near, 8 + np.sqrt(((x - side * 42) / 1.2) ** 2 + ((y + 4) / 1.5) ** 2 + (z - 2) ** 2))
+        near = np.sqrt((x / 1.6) ** 2 + ((y - 4) / 1.1) ** 2 + ((z + 18) * 1.3) ** 2)
+        near = np.minimum(near, 8 + np.sqrt(((x - side * 42) / 1.2) ** 2 + ((y + 4) / 1.5) ** 2 + (z + 2) ** 2))
     else:
-        seat = (side * rng.uniform(35, 55), rng.uniform(-40, 40), rng.uniform(15, 45))
+        seat = (side * rng.uniform(38, 58), rng.uniform(-30, 60), rng.uniform(15, 55))
         near = np.sqrt((x - seat[0]) ** 2 + (y - seat[1]) ** 2 + (z - seat[2]) ** 2)
     level = -near - 6 * Noise(rng, 18).at(x, y, z)
     room = np.where((space > 0.2) & (depth > 0.5), space, 0)

@@ -18,7 +18,8 @@ from .acquisition import Protocol, enlarge, expose, sample
 from .anatomy import Grid, Traits
 from .fields import Field
 from .head import build
-from .lesions import COMBINATIONS, SUBTYPES, Lesion, draw
+from .lesions import SUBTYPES, Lesion, combination, draw
+from .mimics import MIMICS
 
 SEEN = 0.4
 """Share of a pixel that blood has to fill to count as seen."""
@@ -72,6 +73,8 @@ def make_head(
     kernel: str = "soft",
     noise_hu: float | None = None,
     volumes_ml: Mapping[str, float] | None = None,
+    densities_hu: Mapping[str, float] | None = None,
+    mimics: Sequence[str] | None = None,
 ) -> Phantom:
     """Make a head and scan it.
 
@@ -87,20 +90,27 @@ def make_head(
         Standard deviation of the noise at 5 mm; drawn from 3 to 5 by default.
     volumes_ml : mapping of subtype to float, optional
         Volumes that are to be made instead of drawn.
+    densities_hu : mapping of subtype to float, optional
+        Mean densities that are to be made instead of drawn.
+
+    mimics : sequence of str, optional
+        Of `ichnode_training.mimics.MIMICS`: dense or dark without being a fresh bleed. None lets the seed decide.
 
     Raises
     ------
     ValueError
-        For a subtype or kernel that does not exist.
+        For a subtype, mimic or kernel that does not exist.
     """
     if kernel not in ("soft", "bone"):
         raise ValueError(f"kernel is soft or bone, not {kernel!r}")
     anatomy_rng, lesion_rng, scan_rng = (np.random.default_rng([seed, part]) for part in range(3))
     if lesions is None:
         with_blood = lesion_rng.random() < 0.5
-        lesions = COMBINATIONS[int(lesion_rng.integers(len(COMBINATIONS)))] if with_blood else ()
+        lesions = combination(lesion_rng) if with_blood else ()
     if unknown := set(lesions) - set(SUBTYPES):
         raise ValueError(f"no such subtype of haemorrhage: {', '.join(sorted(unknown))}")
+    if unknown := set(mimics or ()) - set(MIMICS):
+        raise ValueError(f"no such mimic: {', '.join(sorted(unknown))}")
     pixel = scan_rng.uniform(0.43, 0.52)
     protocol = Protocol(
         slices=slices, thickness_mm=thickness_mm, spacing_mm=spacing_mm or thickness_mm, matrix=matrix,
@@ -108,10 +118,10 @@ def make_head(
         noise_hu=scan_rng.uniform(3, 5) if noise_hu is None else noise_hu, yaw_deg=scan_rng.normal(0, 2.5),
         roll_deg=scan_rng.normal(0, 2), offset_mm=(scan_rng.normal(0, 3), scan_rng.normal(0, 4)),
     )  # fmt: skip
-    drawn = tuple(draw(lesion_rng, name, volumes_ml or {}) for name in SUBTYPES if name in lesions)
+    drawn = tuple(draw(lesion_rng, name, volumes_ml or {}, densities_hu or {}) for name in SUBTYPES if name in lesions)
     deeper_mm = 110 * abs(float(np.sin(np.radians(tilt_deg))))  # where tilted slices reach
     grid = Grid.make(float(np.clip(240 / matrix, 1.0, 2.0)), deeper_mm)
-    head = build(grid, drawn, anatomy_rng, lesion_rng)
+    head = build(grid, drawn, mimics, anatomy_rng, lesion_rng)
 
     raster = min(matrix, 256)
     slabs = sample(head.hu, head.grid, protocol, raster, -1000.0)
@@ -144,5 +154,10 @@ def _with_holder(image: Field, protocol: Protocol) -> Field:
     ring = np.hypot(along[None], along[:, None] + 22) - 128
     below = (along[:, None] > 20) & (np.abs(along[None]) < 105)
     image = np.where((np.abs(ring) < 1.3) & below & (image < -700), image + 650, image)
-    reach = np.hypot(along[None], along[:, None]) > half * protocol.pixel_mm
-    return np.where(reach, np.float32(-1024), image)
+    return np.where(beyond_field(protocol.matrix), np.float32(-1024), image)
+
+
+def beyond_field(matrix: int) -> npt.NDArray[np.bool_]:
+    """Return which pixels of a slice lie outside the circle that a scanner reconstructs."""
+    along = np.arange(matrix) - (matrix - 1) / 2
+    return np.asarray(np.hypot(along[None], along[:, None]) > matrix / 2)

@@ -6,13 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from ichnode.core.identity import derived_uid
 
-from .phantom import Phantom
+from .phantom import Phantom, beyond_field
 
+TAG_VARIANTS: dict[str, dict[str, Any]] = {
+    "12-bit": {},
+    "12-bit-1000": {"intercept": -1000},
+    "12-bit-wrapped": {"intercept": 0, "wrapped": True},
+    "16-bit": {"bits_stored": 16},
+    "16-bit-0": {"bits_stored": 16, "intercept": 0},
+    "16-bit-padded": {"bits_stored": 16, "padding": -2000},
+}
+"""Ways in which scanners write the same Hounsfield units, as arguments of `write_dicom`."""
 KERNELS = {"soft": "STANDARD", "bone": "BONE"}
 
 
@@ -31,6 +41,8 @@ def write_dicom(
     transfer_syntax: str = ExplicitVRLittleEndian,
     bits_stored: int = 12,
     intercept: int = -1024,
+    wrapped: bool = False,
+    padding: int | None = None,
     **attributes: Any,
 ) -> list[Path]:
     """Write a phantom into `folder`, one file a slice, from the lowest slice up.
@@ -50,7 +62,11 @@ def write_dicom(
     bits_stored : int
         12 (unsigned) or 16 (signed).
     intercept : int
-        RescaleIntercept: -1024, or 0, which needs the signed 16 bits.
+        RescaleIntercept: -1024, -1000 (nothing is below -1000 HU then), or 0, which needs the signed 16 bits.
+    wrapped : bool
+        Write negative values as 12 bits of two's complement called unsigned, as some files of RSNA 2019 are.
+    padding : int, optional
+        PixelPaddingValue, stored outside the reconstruction circle; needs the signed 16 bits.
     **attributes
         DICOM keywords that replace or, with the value None, remove what is written by default.
 
@@ -58,13 +74,16 @@ def write_dicom(
     -------
     files : list of Path
     """
-    if bits_stored not in (12, 16) or (intercept > -1000 and bits_stored == 12):
+    if bits_stored not in (12, 16) or (intercept > -1000 and bits_stored == 12 and not wrapped):
         raise ValueError("12 bits hold Hounsfield units only with an intercept of -1000 or less")
+    if padding is not None and bits_stored == 12:
+        raise ValueError("a padding value needs the signed 16 bits")
     folder.mkdir(parents=True, exist_ok=True)
     identity = (uid_seed, str(phantom.seed))
     files = []
     for index in range(len(phantom.hu)):
-        ds = _slice(phantom, index, (*identity, str(series_number)), bits_stored, intercept)
+        ds = _slice(phantom, index, (*identity, str(series_number)))
+        _store(ds, phantom.hu[index], bits_stored, intercept, wrapped, padding)
         ds.StudyInstanceUID = derived_uid("phantom", "study", *identity)
         ds.FrameOfReferenceUID = derived_uid("phantom", "frame", *identity)
         ds.SeriesNumber = series_number
@@ -88,7 +107,7 @@ def write_dicom(
     return files
 
 
-def _slice(phantom: Phantom, index: int, series: tuple[str, ...], bits_stored: int, intercept: int) -> Dataset:
+def _slice(phantom: Phantom, index: int, series: tuple[str, ...]) -> Dataset:
     protocol = phantom.protocol
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
@@ -112,15 +131,25 @@ def _slice(phantom: Phantom, index: int, series: tuple[str, ...], bits_stored: i
     ds.PixelSpacing = [f"{value:.6g}" for value in phantom.pixel_spacing_mm]
     ds.Rows, ds.Columns = phantom.hu.shape[1:]
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.WindowCenter, ds.WindowWidth = "40", "80"
+    return ds
+
+
+def _store(
+    ds: Dataset, hu: npt.NDArray[np.int16], bits_stored: int, intercept: int, wrapped: bool, padding: int | None
+) -> None:
     signed = bits_stored == 16
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, bits_stored, bits_stored - 1, int(signed)
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = str(intercept), "1", "HU"
-    ds.WindowCenter, ds.WindowWidth = "40", "80"
-    stored = phantom.hu[index].astype(np.int32) - intercept
-    if not signed:
+    stored = hu.astype(np.int32) - intercept
+    if wrapped:
+        stored %= 4096
+    elif not signed:
         stored = np.clip(stored, 0, 4095)
+    if padding is not None:
+        ds.add_new("PixelPaddingValue", "SS", padding)
+        stored[beyond_field(len(hu))] = padding
     ds.PixelData = stored.astype("<i2" if signed else "<u2").tobytes()
-    return ds
 
 
 def _encode(ds: Dataset, transfer_syntax: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import click
+
+from ichnode.cli.lab import run_lab
 
 
 @click.command(context_settings={"max_content_width": 110})
@@ -34,8 +33,5 @@ def command(planes: Path, **given: object) -> int:
 
     Example: ichnode evaluate --protocol cq500 --into report planes/cq500
     """
-    if any(importlib.util.find_spec(package) is None for package in ("ichnode_training", "scipy")):
-        click.echo("The lab is not installed: pip install 'ichnode[lab]'.", err=True)
-        return 1
     options = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
-    return subprocess.call([sys.executable, "-m", "ichnode_training", "evaluate", str(planes), *options])
+    return run_lab(["evaluate", str(planes), *options])

@@ -19,6 +19,7 @@ _COMMANDS = {
     "explain": "Say what the node would do with a file or folder, and why.",
     "model": "List, import, judge, promote and roll back models.",
     "notify": "Try a channel with a message that says that it is a test.",
+    "phantom": "Make a synthetic head CT with known truth, as a DICOM series.",
     "retract": "Take back a result that is wrong.",
     "retrain": "Make a candidate model from this hospital's own labels, and judge it.",
     "retry": "Start failed analyses, deliveries and notices again.",

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from ichnode_training.lesions import DILUTION_HU, PERCENTILES, SMALLEST_ML, STATISTICS, SUBTYPES, draw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ichnode_training.lesions import DILUTION_HU, SMALLEST_ML, STATISTICS, SUBTYPES, draw
+from ichnode_training.mimics import MIMICS
 from ichnode_training.phantom import SMALLEST_SEEN_MM2, Phantom, make_head
-from ichnode_training.phantom_dicom import write_dicom
+from ichnode_training.phantom_dicom import TAG_VARIANTS, write_dicom
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -22,14 +25,18 @@ from pydicom.uid import (
 )
 from scipy import ndimage
 
+from ichnode.core.eligibility import SelectionPolicy
 from ichnode.core.findings import CLASSES
 from ichnode.core.identity import is_uid
+from ichnode.dicom.pixels import read_volume
+from ichnode.steps.explain import explain
 
+VALIDATOR = Path(sys.executable).with_name("dciodvfy")
 VOLUMES = {"epidural": 20, "subdural": 30, "intraparenchymal": 20, "intraventricular": 5, "subarachnoid": 8}
 
 
 @cache
-def head(seed: int, *lesions: str, **protocol: float) -> Phantom:
+def head(seed: int, *lesions: str, **protocol: object) -> Phantom:
     options = {"matrix": 128, "volumes_ml": VOLUMES} | protocol
     return make_head(seed, lesions, **options)
 
@@ -147,16 +154,59 @@ def test_a_clot_has_oedema_around_it_and_pushes_the_brain():
 def test_draws_stay_within_the_published_percentiles():
     rng = np.random.default_rng(0)
     for subtype, (volumes, densities, (_, most)) in STATISTICS.items():
-        drawn = [draw(rng, subtype, {}) for _ in range(200)]
+        drawn = [draw(rng, subtype, {}, {}) for _ in range(200)]
         assert all(SMALLEST_ML <= lesion.volume_ml <= most * volumes[-1] for lesion in drawn)
         assert all(densities[0] <= lesion.hu <= densities[-1] for lesion in drawn)
         assert np.std([lesion.hu for lesion in drawn]) > 1
-    assert len(PERCENTILES) == 5
 
 
 def test_the_seed_may_decide_about_half_of_the_heads():
     bleeding = sum(bool(make_head(seed, matrix=32, slices=2).lesions) for seed in range(8))
     assert 1 <= bleeding <= 7
+
+
+MIMICKED = {  # what it does to a head: at least so many pixels, brighter or darker by at least so many HU
+    "calcified-choroid": (4, 30), "calcified-pineal": (1, 25), "calcified-falx": (4, 30), "dense-sinus": (30, 8),
+    "calcified-basal-ganglia": (10, 15), "old-infarct": (60, -10), "chronic-subdural": (100, -8),
+}  # fmt: skip
+
+
+def test_every_mimic_has_its_measure():
+    assert MIMICKED.keys() == MIMICS.keys()
+
+
+@pytest.mark.parametrize("mimic", MIMICKED)
+def test_a_mimic_is_seen_and_is_no_bleed(mimic):
+    plain, made = (head(4, noise_hu=0.0, slices=26, mimics=mimics) for mimics in ((), (mimic,)))
+    change = made.hu.astype(int) - plain.hu
+    pixels, by = MIMICKED[mimic]
+    assert (change >= by if by > 0 else change <= by).sum() >= pixels
+    assert not made.labels.any()
+    assert made.masks == {}
+    assert (made.traits.mimics, made.traits.age) == ({mimic}, plain.traits.age)  # the same head
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(subtype=st.sampled_from(SUBTYPES), volume=st.floats(1, 10), hu=st.floats(45, 70), seed=st.integers(0, 2**31))
+def test_any_bleed_has_the_volume_and_density_that_were_asked_for(subtype, volume, hu, seed):
+    phantom = make_head(
+        seed, (subtype,), matrix=64, volumes_ml={subtype: volume}, densities_hu={subtype: hu}, noise_hu=0
+    )
+    made = phantom.volumes_ml[subtype]
+    full = subtype in ("intraventricular", "subarachnoid")  # a young head may have no room for all of it
+    assert made == pytest.approx(volume, rel=0.03) or (full and 0.3 * volume < made < volume)
+    assert phantom.lesions[0].hu == hu
+    assert (phantom.labels[:, 0] == phantom.labels[:, CLASSES.index(subtype)]).all()
+
+
+def test_old_heads_have_wider_ventricles_and_sulci_than_young_ones():
+    fluid = {}
+    for seed in range(8):
+        phantom = make_head(seed, (), matrix=32, slices=12, spacing_mm=8, noise_hu=0, mimics=())
+        middle = phantom.hu[3:10]
+        fluid[phantom.traits.age] = ((middle > 0) & (middle < 20)).mean()
+    ages = sorted(fluid)
+    assert np.mean([fluid[a] for a in ages[-3:]]) > 1.3 * np.mean([fluid[a] for a in ages[:3]])
 
 
 def test_tilt_leans_the_slices_and_shears_the_stack():
@@ -186,6 +236,8 @@ def test_thin_slices_and_the_bone_kernel_are_noisier():
 def test_a_name_or_kernel_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="subgaleal"):
         make_head(1, ("subgaleal",))
+    with pytest.raises(ValueError, match="scar"):
+        make_head(1, (), mimics=("scar",))
     with pytest.raises(ValueError, match="lung"):
         make_head(1, (), kernel="lung")
 
@@ -200,6 +252,23 @@ VARIANTS = {
     "signed 16 bits": {"bits_stored": 16},
     "no rescale type": {"RescaleType": None},
 }
+TAGS = {name: arguments for name, arguments in TAG_VARIANTS.items() if arguments}
+
+
+@pytest.mark.parametrize("variant", TAGS)
+def test_the_node_takes_every_way_of_writing_and_reads_the_same_numbers(tmp_path, variant):
+    phantom = head(4, "subdural", matrix=64, slices=16)
+    files = write_dicom(phantom, tmp_path, **TAGS[variant])
+    report = subprocess.run([VALIDATOR, files[8]], capture_output=True, text=True, check=False)
+    assert "CTImage" in report.stderr
+    assert "Error" not in report.stderr, report.stderr
+    (series,) = explain(tmp_path, SelectionPolicy()).series
+    assert series.reason is None
+    order = series.look.geometry.order
+    volume, said = read_volume([series.look.slices[i] for i in order], [series.files[i] for i in order])
+    lowest = -1000 if variant == "12-bit-1000" else -1024
+    assert (volume == np.maximum(phantom.hu, lowest)).all()
+    assert [one.code for one in said] == (["WRAP_12BIT_REPAIRED"] if variant == "12-bit-wrapped" else [])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -217,8 +286,7 @@ def test_the_dicom_series_is_valid_and_holds_the_same_numbers(tmp_path, variant)
         if expected == DeflatedExplicitVRLittleEndian:  # the validator cannot inflate
             ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
             ds.save_as(path, enforce_file_format=True)
-        validator = Path(sys.executable).with_name("dciodvfy")
-        report = subprocess.run([validator, path], capture_output=True, text=True, check=False)
+        report = subprocess.run([VALIDATOR, path], capture_output=True, text=True, check=False)
         assert "CTImage" in report.stderr
         assert "Error" not in report.stderr, report.stderr
 
