@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -240,3 +241,20 @@ def test_worklist_lies_in_the_data_folder_unless_told_otherwise(tmp_path, loaded
     assert loaded(node__data=str(tmp_path)).database_url == f"sqlite:///{tmp_path}/worklist.sqlite"
     assert loaded("[database]\nurl = 'sqlite:////x.db'").database_url == "sqlite:////x.db"
     assert Path(Settings().database_url.removeprefix("sqlite:///")).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ('host = "0.0.0.0"', "passwords and patients would travel unencrypted"),
+        ('certificate_key = "k.pem"', "certificate_key needs certificate"),
+        ('viewer_url = "https://ohif.example/{patient_name}"', "only {study_instance_uid} and {series_instance_uid}"),
+        ('pacs_url = "javascript:alert(1)"', "is no link"),
+        ('proxy_user_header = "X User"', "proxy_user_header"),
+    ],
+)
+def test_pages_are_not_opened_to_the_network_by_mistake(tmp_path, lines, sentence):
+    file = tmp_path / "config.toml"
+    file.write_text(f"[web]\n{lines}\n")
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        load(file, environ={})

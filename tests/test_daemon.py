@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 
+import httpx2
 import psutil
 import pytest
 
@@ -72,3 +74,25 @@ def test_the_worker_of_a_killed_node_ends_by_itself(node):
         (worker,) = wait_until(psutil.Process(node.pid).children)
         node.kill()
         wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 20)
+
+
+def test_the_pages_are_there_while_the_node_runs_and_gone_when_it_has_stopped(tmp_path, tiny_bundle):
+    node = RunningNode(tmp_path, engine={"bundle": str(tiny_bundle.folder), "threads": 1}, web={"port": 0})
+    with running(node):
+        address = wait_until(lambda: re.search(r"web\.listening +.*?(http://127\.0\.0\.1:\d+/)", node.log), 30)[1]
+        assert "ichnode user add" in httpx2.get(f"{address}sign-in").text
+        added = subprocess.run(
+            [sys.executable, "-m", "ichnode", "user", "add", "ada", "--role", "reader", "--config", node.config,
+             "--password-file", "-"],
+            input="a good password\n", capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        assert added.stdout == "ada may sign in as reader.\n"
+        with httpx2.Client(base_url=address) as visitor:
+            assert visitor.post("/sign-in", data={"name": "ada", "password": "a good password"}).status_code == 303
+            wait_until(lambda: "on cpu" in visitor.get("/node").text, 60, "the worker has told of itself")
+            with visitor.stream("GET", "/events") as stream:
+                assert next(stream.iter_lines()) == "retry: 1000"
+                assert node.stop(30) == 0, "an open page does not keep the node from stopping"
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"{address}sign-in")
+    assert "Traceback" not in node.log
