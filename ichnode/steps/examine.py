@@ -21,7 +21,7 @@ from ichnode.inference.bundle import load_bundle
 from ichnode.notify import channels
 from ichnode.steps.node import Node, existing_node, utc_now
 from ichnode.steps.register import bundle_in_use
-from ichnode.worklist import deliveries, views
+from ichnode.worklist import accounts, deliveries, views
 
 GIB = 1 << 30
 ANSWER_S = 3.0
@@ -40,6 +40,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Look at port, peers, disk, worklist, decoders, model, destinations, channels and clock, one after the other."""
     yield _port(settings)
     yield _peers(settings)
+    yield _pages(settings)
     yield _disk(settings)
     yield from _worklist(settings)
     yield _decoders()
@@ -93,6 +94,22 @@ def _peers(settings: Settings) -> Check:
         "none allowed",
         "node.host is not loopback, but without a [[peers]] entry every other machine is rejected.",
     )
+
+
+def _pages(settings: Settings) -> Check:
+    web = settings.web
+    if not web.enabled:
+        return Check("pages", "switched off")
+    for file in filter(None, (web.certificate, web.certificate_key, web.proxy_secret_file)):
+        if not os.access(file, os.R_OK):
+            return Check("pages", f"{file} cannot be read", "Correct its path in [web], or its rights.")
+    address = f"{'https' if web.certificate else 'http'}://{web.host}:{web.port}/"
+    try:
+        with existing_node(settings).worklist.read() as tx:
+            anybody = accounts.any_account(tx)
+    except PermanentError:
+        return Check("pages", address)  # the worklist is not there yet, or the next check says what is wrong with it
+    return Check("pages", address if anybody else f"{address}, nobody has an account: ichnode user add --help")
 
 
 def _disk(settings: Settings) -> Check:

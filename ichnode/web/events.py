@@ -45,6 +45,8 @@ class Pulse:
 
 def events(request: Request, visitor: Visitor) -> Response:
     """Tell of every change until the page goes, the session ends, or the node stops."""
+    if request.method == "HEAD":
+        return Response(status_code=204)  # a page asks whether its session still holds
     return StreamingResponse(
         _stream(request), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
     )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from ichnode.core.lifecycle import DeliveryState, JobState, SeriesState
 from ichnode.core.triage import place_of_study, urgency_of
@@ -25,11 +25,15 @@ _ST, _SE, _J, _R, _P, _D, _N = (
 def refresh(tx: Connection, study_ids: Iterable[int]) -> None:
     """Bring the standings of some studies up to date."""
     for study_id in sorted(study_ids):
-        study = tx.execute(select(_ST).where(_ST.c.id == study_id)).mappings().first()
+        # Where two processes write at once (PostgreSQL), the second waits here and then sees what the first has done.
+        study = tx.execute(select(_ST).where(_ST.c.id == study_id).with_for_update()).mappings().first()
         series = tx.execute(select(_SE).where(_SE.c.study_id == study_id)).mappings().all()
-        tx.execute(delete(standings).where(standings.c.study_id == study_id))
-        if study is not None and series:
-            tx.execute(insert(standings).values(study_id=study_id, **_standing(tx, dict(study), series)))
+        if study is None or not series:
+            tx.execute(delete(standings).where(standings.c.study_id == study_id))
+            continue
+        values = _standing(tx, dict(study), series)
+        if tx.execute(update(standings).where(standings.c.study_id == study_id).values(values)).rowcount == 0:
+            tx.execute(insert(standings).values(study_id=study_id, **values))
 
 
 def fill(tx: Connection) -> None:

@@ -121,6 +121,13 @@ def test_news_come_when_something_changes_and_name_nobody(morning, visitor):
     assert set(second) == {"change", "positives"}
 
 
+def test_a_page_may_ask_whether_its_session_holds(morning, visitor):
+    visit = visitor("reader")
+    assert visit.head("/events").status_code == 204
+    morning.now.forward(1801)
+    assert visit.head("/events", headers={"Accept": "application/json"}).status_code == 401
+
+
 def test_news_end_with_the_session(morning, visitor, monkeypatch):
     monkeypatch.setattr(events, "CHECK_EVERY_S", 0.05)
     visit = visitor("reader")
