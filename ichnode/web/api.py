@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ichnode.web.doors import door
+from ichnode.web.doors import door, json_body
 from ichnode.web.filters import Filter, read_filter, read_key, write_key
 from ichnode.web.node_facts import node_facts, worries
 from ichnode.web.openapi import document
@@ -31,7 +31,7 @@ def worklist(request: Request, visitor: Visitor) -> Response:
 
 def worklist_search(request: Request, visitor: Visitor) -> Response:
     """Return a page of those whose patient or accession number fits; the text comes in the body."""
-    text = _body(request).get("text")
+    text = json_body(request).get("text")
     if not isinstance(text, str) or not 0 < len(text.strip()) <= 200:
         raise Refused(400, "BAD_SEARCH", 'Send {"text": "…"} with 1 to 200 characters.')
     return _page_of(request, visitor, read_filter(request.query_params), text)
@@ -73,7 +73,7 @@ def audit_journal(request: Request, visitor: Visitor) -> Response:
 
 def retry(request: Request, visitor: Visitor) -> Response:
     """Start what failed again: of one study, or of all."""
-    node, number = node_of(request), _body(request).get("study")
+    node, number = node_of(request), json_body(request).get("study")
     if number is not None and not isinstance(number, int):
         raise Refused(400, "BAD_STUDY", 'Send {"study": 12} or {} for all.')
     with node.worklist.write() as tx:
@@ -92,7 +92,7 @@ def pause(request: Request, visitor: Visitor) -> Response:
     settings = node.settings
     if name not in {d.name for d in settings.destinations} | {c.name for c in settings.channels}:
         raise Refused(404, "NO_DESTINATION", "There is no such destination or channel in the configuration.")
-    paused = _body(request).get("paused")
+    paused = json_body(request).get("paused")
     if not isinstance(paused, bool):
         raise Refused(400, "BAD_PAUSE", 'Send {"paused": true} or {"paused": false}.')
     act, what = (pauses.pause, "destination.paused") if paused else (pauses.resume, "destination.resumed")
@@ -132,16 +132,6 @@ def _limit(request: Request) -> int:
     if number is None or not 1 <= number <= MOST:
         raise Refused(400, "BAD_LIMIT", f"limit is a number from 1 to {MOST}.")
     return number
-
-
-def _body(request: Request) -> dict[str, Any]:
-    try:
-        found = json.loads(request.state.body or b"{}")
-    except (ValueError, AttributeError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise Refused(400, "BAD_JSON", "The body has to be a JSON object.")
-    return found
 
 
 def _json(value: Any) -> Response:

@@ -17,7 +17,19 @@ from starlette.types import Scope
 
 from ichnode.errors import IchnodeError
 from ichnode.steps.node import Node
-from ichnode.web import api, errors, events, node_page, rules_page, sign_in, slices, study_page, teach, worklist_page
+from ichnode.web import (
+    api,
+    errors,
+    events,
+    node_page,
+    rules_page,
+    sign_in,
+    slices,
+    study_api,
+    study_page,
+    teach,
+    worklist_page,
+)
 from ichnode.web.armour import Armour
 from ichnode.web.pages import STATIC
 from ichnode.web.refusals import Refused
@@ -46,7 +58,7 @@ def create_app(node: Node) -> Starlette:
     }
     routes = [
         *sign_in.ROUTES, *worklist_page.ROUTES, *events.ROUTES, *node_page.ROUTES, *api.ROUTES,
-        *rules_page.routes(node.settings.web.upload_bytes), *study_page.ROUTES, *slices.ROUTES,
+        *rules_page.routes(node.settings.web.upload_bytes), *study_page.ROUTES, *study_api.ROUTES, *slices.ROUTES,
         *teach.ROUTES, Mount("/static", _Kept(directory=STATIC), name="static"),
     ]  # fmt: skip
     app = Starlette(

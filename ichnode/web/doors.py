@@ -7,6 +7,7 @@ What a form sent lies in ``request.state.form``.
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -114,6 +115,23 @@ def _count(request: Request, most: int) -> list[int]:
 
     request._receive = counted
     return taken
+
+
+def json_body(request: Request) -> dict[str, Any]:
+    """Return the JSON object that a request carries; an empty one where it carries nothing.
+
+    Raises
+    ------
+    Refused
+        400 when it is anything else.
+    """
+    try:
+        found = json.loads(request.state.body or b"{}")
+    except (ValueError, AttributeError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Refused(400, "BAD_JSON", "The body has to be a JSON object.")
+    return found
 
 
 def check_origin(request: Request) -> None:

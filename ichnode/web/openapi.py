@@ -10,6 +10,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from ichnode.core.access import PERMISSIONS
+from ichnode.core.findings import CLASSES
 from ichnode.web.doors import Door
 from ichnode.worklist.triage_list import STATUSES
 
@@ -109,6 +110,23 @@ _MONTHS = _object({"months": _list(_object({
     "negatives": _WHOLE, "confirmed_negatives": _WHOLE, "agreement": _or_null(_NUMBER), "ppv": _or_null(_NUMBER),
     "npv": _or_null(_NUMBER),
 }))})  # fmt: skip
+_LABEL = _object({
+    "name": {"type": "string", "enum": list(CLASSES)}, "present": _YES_NO,
+    "slice": {"type": ["array", "null"], "description": "SOP Instance UID and frame; null: the whole scan."},
+})  # fmt: skip
+_FEEDBACK = _object({"feedback": _list(_object({
+    "id": _WHOLE, "result": _WHOLE, "revision": _WHOLE, "reader": _TEXT, "given_at": _TIME,
+    "superseded_at": _or_null(_TIME), "agrees": _YES_NO, "comment": _TEXT, "labels": _list(_LABEL),
+}))})  # fmt: skip
+_STACK = _object({
+    "digest": _TEXT, "part": _WHOLE, "planes": _TEXT, "classes": _list(_TEXT), "scores": _list(_list(_NUMBER)),
+    "thresholds": _list(_NUMBER), "first": _WHOLE, "keys": _list(_object({"index": _WHOLE, "score": _NUMBER})),
+    "slices": _list(_object({
+        "rows": _WHOLE, "columns": _WHOLE, "pixel_mm": _list(_NUMBER), "position_mm": _or_null(_NUMBER),
+    })),
+    "heat": _or_null({"type": "object"}),
+})  # fmt: skip
+_DONE = _object({"done": _YES_NO})
 
 ANSWERS: dict[tuple[str, str], Schema] = {
     ("get", "/api/v1/worklist"): _WORKLIST,
@@ -120,8 +138,21 @@ ANSWERS: dict[tuple[str, str], Schema] = {
     ("post", "/api/v1/retry"): _object({"analyses": _WHOLE, "deliveries": _WHOLE}),
     ("post", "/api/v1/destinations/{name}/pause"): _object({"name": _TEXT, "paused": _YES_NO}),
     ("post", "/api/v1/rules"): _RULES,
+    ("get", "/api/v1/studies/{study}/series/{series}/stack"): _STACK,
+    ("get", "/api/v1/studies/{study}/feedback"): _FEEDBACK,
+    ("post", "/api/v1/studies/{study}/results/{result}/feedback"): _object({"id": _WHOLE}),
+    ("delete", "/api/v1/studies/{study}/results/{result}/feedback"): _DONE,
+    ("post", "/api/v1/studies/{study}/reading"): _object({"read_by": _TEXT}),
+    ("delete", "/api/v1/studies/{study}/reading"): _DONE,
 }
 _BODIES: dict[str, tuple[str, Schema]] = {
+    "/api/v1/studies/{study}/results/{result}/feedback": (
+        "application/json",
+        {"type": "object", "required": ["agrees"], "properties": {
+            "agrees": _YES_NO, "labels": _list(_LABEL), "comment": _TEXT,
+        }},
+    ),
+    "/api/v1/studies/{study}/reading": ("application/json", _object({"seen": _or_null(_WHOLE)})),
     "/api/v1/worklist/search": ("application/json", _object({"text": _TEXT})),
     "/api/v1/retry": ("application/json", {"type": "object", "properties": {"study": _WHOLE}}),
     "/api/v1/destinations/{name}/pause": ("application/json", _object({"paused": _YES_NO})),
@@ -189,7 +220,7 @@ def _operation(route: Door, path: str, method: str) -> Schema:
             },
         },
     }
-    if path in _BODIES:
+    if method == "post" and path in _BODIES:
         kind, schema = _BODIES[path]
         operation["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
     return operation

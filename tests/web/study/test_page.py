@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import re
 
+import fastjsonschema
 import numpy as np
 import pydicom
 import pytest
 
 from ichnode.core.planes import decode
 from ichnode.dicom.pixels import read_hounsfield
+from ichnode.web.openapi import ANSWERS
 from ichnode.worklist import audit, feedback, retractions, schema
 from tests.made import analysed_series, claim, closed_series, finish, not_analysed, rows, study_facts
 from tests.web.study.answered import HOT, KEY, answer, renamed, spot
@@ -230,3 +232,41 @@ def test_another_viewer_is_reached_by_the_configured_link_and_that_is_written_do
     uid = pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID
     assert (said.status_code, said.headers["location"]) == (303, f"https://v.example/?s={uid}")
     assert ("reader", "study.opened_elsewhere", 1) in events(study)
+
+
+def described(method, path, answer):
+    """The answer, which is as the description of the JSON says."""
+    assert answer.status_code == 200, answer.text
+    path = path.replace("studies/1", "studies/{study}").replace("series/1", "series/{series}")
+    schema = ANSWERS[method, path.replace("results/1", "results/{result}")]
+    fastjsonschema.validate(schema, answer.json(), use_default=False)
+    return answer.json()
+
+
+def test_a_program_teaches_and_signs_by_json_within_its_scopes(study, program):
+    teacher, onlooker = program("study.read", "study.teach", "study.sign"), program("study.read")
+    order = rows(study.worklist, schema.results)[0]["outcome"]["order"]
+    labels = [
+        {"name": "subdural", "present": True, "slice": order[KEY]},
+        {"name": "epidural", "present": False, "slice": None},
+    ]
+    address = "/api/v1/studies/1/results/1/feedback"
+    said = teacher.post(address, json={"agrees": True, "labels": labels, "comment": "By CT angiography."})
+    described("post", address, said)
+    with study.worklist.read() as tx:
+        (known,) = feedback.taught(tx)
+    assert known.truth.scan == {"any": True, "subdural": True, "epidural": False}
+    (given,) = described("get", "/api/v1/studies/1/feedback", onlooker.get("/api/v1/studies/1/feedback"))["feedback"]
+    assert (given["reader"], given["labels"]) == ("token:program 0", labels)
+    stack = "/api/v1/studies/1/series/1/stack"
+    assert described("get", stack, onlooker.get(stack))["first"] == KEY
+    for wrong in ({}, {"agrees": 1}, {"agrees": True, "labels": [1]}, {"agrees": True, "labels": [{"name": "any"}]},
+                  {"agrees": True, "labels": [{"name": "any", "present": True, "slice": ["x"]}]}, []):  # fmt: skip
+        assert teacher.post(address, json=wrong).status_code in (400, 422), wrong
+    assert teacher.post("/api/v1/studies/1/results/9/feedback", json={"agrees": True}).status_code == 404
+    assert onlooker.post(address, json={"agrees": True}).status_code == 403
+    assert teacher.post("/api/v1/studies/1/reading", json={"seen": None}).status_code == 409
+    reading = "/api/v1/studies/1/reading"
+    assert described("post", reading, teacher.post(reading, json={"seen": 1})) == {"read_by": "token:program 0"}
+    assert described("delete", reading, teacher.delete(reading)) == {"done": True}
+    assert described("delete", address, teacher.delete(address)) == {"done": True}

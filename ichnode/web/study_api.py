@@ -1,0 +1,113 @@
+"""Teach, sign-off and slices for programs: the JSON of what the study page does."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ichnode.core.feedback import ContradictionError, Feedback, Label
+from ichnode.web.doors import door, json_body
+from ichnode.web.refusals import Refused
+from ichnode.web.slices import series_stack, study_of
+from ichnode.web.study_facts import said
+from ichnode.web.visitor import Visitor, node_of, note_view
+from ichnode.worklist import audit, feedback, readings
+
+_WRONG = (
+    'Send {"agrees": true or false, "labels": [{"name", "present", "slice": [UID, frame] or null}], "comment": ""}.'
+)
+
+
+def study_feedback(request: Request, visitor: Visitor) -> Response:
+    """Return all that readers ever said of a study, the latest first; what stands has no `superseded_at`."""
+    node = node_of(request)
+    study = study_of(node, request.path_params["study"])
+    with node.worklist.read() as tx:
+        given = said(feedback.of_study(tx, study["id"]))
+    note_view(request, visitor, "study.viewed", study["id"])
+    return JSONResponse({"feedback": given})
+
+
+def give_feedback(request: Request, visitor: Visitor) -> Response:
+    """Keep what a reader says of an answer, in place of what the same reader said of it before."""
+    node = node_of(request)
+    study_id, result_id = _answer_of(request)
+    given = _feedback(request)
+    with node.worklist.write() as tx:
+        number = feedback.give(tx, node.now(), visitor.name, result_id, given)
+        audit.record(
+            tx, node.now(), visitor.name, "feedback.given", study_id, visitor.address, result=result_id
+        )  # fmt: skip
+    return JSONResponse({"id": number})
+
+
+def take_feedback_back(request: Request, visitor: Visitor) -> Response:
+    """Take back what a reader said of an answer."""
+    node = node_of(request)
+    study_id, result_id = _answer_of(request)
+    with node.worklist.write() as tx:
+        done = feedback.take_back(tx, node.now(), visitor.name, result_id)
+        audit.record(tx, node.now(), visitor.name, "feedback.taken_back", study_id, visitor.address, result=result_id)
+    return JSONResponse({"done": done})
+
+
+def sign_study_off(request: Request, visitor: Visitor) -> Response:
+    """Mark a study as read by whoever saw its newest answer, `seen`; says who has read it."""
+    node = node_of(request)
+    study = study_of(node, request.path_params["study"])
+    seen = json_body(request).get("seen")
+    if not (seen is None or isinstance(seen, int)):
+        raise Refused(422, "READING", 'Send {"seen": number of the newest answer that was seen, or null}.')
+    with node.worklist.write() as tx:
+        read_by = readings.sign_off(tx, node.now(), visitor.name, study["id"], seen)
+        audit.record(tx, node.now(), visitor.name, "study.signed_off", study["id"], visitor.address)
+    return JSONResponse({"read_by": read_by})
+
+
+def make_study_unread(request: Request, visitor: Visitor) -> Response:
+    """Make a study unread again."""
+    node = node_of(request)
+    study = study_of(node, request.path_params["study"])
+    with node.worklist.write() as tx:
+        done = readings.put_back(tx, node.now(), visitor.name, study["id"])
+        audit.record(tx, node.now(), visitor.name, "study.unread", study["id"], visitor.address)
+    return JSONResponse({"done": done})
+
+
+def _answer_of(request: Request) -> tuple[int, int]:
+    study = study_of(node_of(request), request.path_params["study"])
+    result_id: int = request.path_params["result"]
+    if result_id not in {r["id"] for s in study["series"] for r in s["results"]}:
+        raise Refused(404, "NO_RESULT", "There is no such answer of this study.")
+    return study["id"], result_id
+
+
+def _feedback(request: Request) -> Feedback:
+    body = json_body(request)
+    labels, comment = body.get("labels", []), body.get("comment", "")
+    if not isinstance(body.get("agrees"), bool) or not isinstance(labels, list) or not isinstance(comment, str):
+        raise Refused(422, "FEEDBACK", _WRONG)
+    try:
+        return Feedback(body["agrees"], tuple(_label(one) for one in labels), comment)
+    except ContradictionError as error:
+        raise Refused(422, "FEEDBACK", str(error)) from None
+
+
+def _label(given: object) -> Label:
+    match given:
+        case {"name": str(name), "present": bool(present), "slice": [str(instance), int(frame)]}:
+            return Label(name, present, (instance, frame))
+        case {"name": str(name), "present": bool(present), **more} if more.get("slice") is None:
+            return Label(name, present)
+    raise Refused(422, "FEEDBACK", _WRONG)
+
+
+_STUDY = "/api/v1/studies/{study:int}"
+ROUTES = [
+    door(f"{_STUDY}/series/{{series:int}}/stack", "study.read", series_stack, name="api_stack", heavy=True),
+    door(f"{_STUDY}/feedback", "study.read", study_feedback),
+    door(f"{_STUDY}/results/{{result:int}}/feedback", "study.teach", give_feedback, ("POST",)),
+    door(f"{_STUDY}/results/{{result:int}}/feedback", "study.teach", take_feedback_back, ("DELETE",)),
+    door(f"{_STUDY}/reading", "study.sign", sign_study_off, ("POST",)),
+    door(f"{_STUDY}/reading", "study.sign", make_study_unread, ("DELETE",)),
+]
