@@ -18,6 +18,8 @@ _COMMANDS = {
     "evaluate": ("evaluate", "figures of a model bundle on a data set, with a report"),
     "train": ("train", "train a network by a recipe and write its bundle"),
     "authors": ("authors", "make a bundle of a checkpoint of the paper's authors"),
+    "compare": ("compare", "networks side by side on the same data, or a recipe without each of its switches"),
+    "scan-level": ("scan_level", "maximum, learned pooling and random forest over the slices, side by side"),
     "first": ("first", "train the first bundle on CT-ICH and cross-validate it"),
     "card": ("card", "write a bundle's card as Markdown"),
     "phantom": ("phantom", "make a synthetic head CT with known truth: series/, truth.json, masks.npz"),

@@ -17,7 +17,8 @@ from ichnode.inference.preprocess import channels, with_neighbours
 from .grid import GridScan
 from .recipe import CLASS_WEIGHTS
 
-_MICRO_BATCH = 4
+_PIXELS = 4 * 512 * 512
+"""In a micro-batch, about: bounds memory; small pictures cost more for being many than for being large."""
 
 
 def logits_of(network: CnnLstm, scan: GridScan, how: Preprocessing) -> Tensor:
@@ -29,7 +30,7 @@ def logits_of(network: CnnLstm, scan: GridScan, how: Preprocessing) -> Tensor:
     with torch.inference_mode():
         for mirror in (False, True) if how.mirrored else (False,):
             parts = []
-            for some in rows.split(_MICRO_BATCH):
+            for some in rows.split(max(1, _PIXELS // how.matrix**2)):
                 pictures = channels(hu[some].to(device), how)
                 parts.append(network.cnn(pictures.flip(-1) if mirror else pictures))
             read.append(network.read(torch.cat(parts), [len(hu)]))

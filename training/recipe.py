@@ -97,6 +97,8 @@ class Optimisation:
         Largest norm of the gradient; 0 for no limit.
     averaging : float
         Decay of the running average of the weights, which is then what is kept; 0 for none.
+    judged : float
+        Epochs between two judgements on the validation scans; the end of the run is always one.
     frozen_stages : int
         First stages of the CNN that keep their weights and statistics: edges and textures need no relearning, and all
         networks of a run share them. Above 0 the backbone has to be a timm EfficientNet.
@@ -114,6 +116,7 @@ class Optimisation:
     warm_up: float = 0.1
     clip: float = 0.0
     averaging: float = 0.0
+    judged: float = 1.0
     frozen_stages: int = 0
     frozen_cnn: bool = False
 

@@ -160,8 +160,8 @@ def run(
     steps = recipe.steps(len(material.learned))
     state = RunState(folder / "checkpoint.pt", run_id(recipe, material.planes, seed, start), every_s)
     judge = Judge(material, recipe, folder / "best.safetensors", state, judged)
-    an_epoch = max(1, round(len(material.learned) / recipe.sampling.a_step))
-    ready = replace(setting, state=state, judge=judge, judge_every=an_epoch if material.kept else 0)
+    every = max(1, round(recipe.optimisation.judged * len(material.learned) / recipe.sampling.a_step))
+    ready = replace(setting, state=state, judge=judge, judge_every=every if material.kept else 0)
     (learner,) = train(Pictures(material.learned, recipe, seed), recipe, steps, seed, start=start, setting=ready)
     if not setting.processes.first:
         return None

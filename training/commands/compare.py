@@ -1,0 +1,75 @@
+"""``compare``: the paper's networks, the 2-D baseline and the shipped backbone on the same data, in one table.
+
+With ``--ablate RECIPE`` instead: a recipe, and the recipe with one switch turned off at a time. What was trained is
+kept below ``--out``; stopped, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ichnode.inference.memory import keep_memory
+
+from ..comparison import ablations, compare, table
+from ..initial import initial_state
+from ..loop import Setting
+from ..planes import open_planes
+from ..processes import processes
+from ..recipe import Recipe
+from ..recipe_file import changed, read_recipe
+from ..run import Material
+from ..run import run as run_recipe
+from ..telling import Progress, say
+from .train import add_switches, settings_of
+
+FOUR = ("paper-resnet50", "paper-seresnext50", "baseline-2d", "shipped")
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Say what it takes."""
+    command.add_argument("--data", type=Path, required=True, help="data set of planes, split")
+    command.add_argument("--out", type=Path, required=True, help="folder of the bundles, runs and the table")
+    command.add_argument("--recipes", nargs="+", default=list(FOUR), help="by name or file")
+    command.add_argument("--ablate", metavar="RECIPE", help="a recipe, and it without each of its switches")
+    command.add_argument("--init", nargs="*", default=[], metavar="BACKBONE=FILE", help="ImageNet weights of backbones")
+    add_switches(command)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Train, judge on the test scans, print the table."""
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    keep_memory()
+    settings = settings_of(given)
+    named = [given.ablate] if given.ablate else given.recipes
+    recipes = {read_recipe(name).name: changed(read_recipe(name), settings) for name in named}
+    if given.ablate:
+        recipes = ablations(next(iter(recipes.values())))
+    weights = dict(text.split("=", 1) for text in given.init)
+    planes = open_planes(given.data)
+    with processes(given.device) as here:
+
+        def train(name: str, recipe: Recipe) -> Path:
+            out = given.out / name.replace(" ", "-").replace(",", "").replace("'", "")
+            if (out / "card.json").exists():
+                return Path(out)
+            folder = out.with_name(f"{out.name}.run")
+            file = weights.get(recipe.architecture.backbone)
+            start = initial_state(Path(file), recipe) if file else None
+            say(f"{name}:")
+            with Progress(folder, here.first) as progress:
+                material = Material.of(planes, recipe, given.cache or given.data / "cache", progress.preparing)
+                setting = Setting(here, given.compile, given.part, tell=progress.step)
+                run_recipe(
+                    recipe, material, folder, given.seed, setting, out, progress.judged, start, given.checkpoint_every
+                )
+            return Path(out)
+
+        rows = compare(recipes, train, planes, given.out / "scores", str(here.device))
+    text = table(rows)
+    (given.out / "table.md").write_text(text, encoding="utf-8")
+    say(text)
+    return 0

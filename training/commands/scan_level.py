@@ -1,0 +1,80 @@
+"""``scan-level DATA --bundle B``: maximum, learned pooling and random forest side by side on the test scans.
+
+The forest learns on the validation scans, which the network was not trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from ichnode.core.findings import CLASSES
+from ichnode.inference.bundle import default_bundle_path
+from ichnode.inference.engine import Engine
+from ichnode.inference.network import CnnLstm, load_state
+
+from ..features import Features, features_of
+from ..figures import Draws, Samples
+from ..head_training import scores_of
+from ..planes import DataSetError, open_planes
+from ..scan_level import Forest, highest
+from ..telling import say
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Say what it takes."""
+    command.add_argument("data", type=Path, help="data set of planes, split")
+    command.add_argument("--bundle", type=Path, default=default_bundle_path(), help="default: the shipped one")
+    command.add_argument("--cache", type=Path, help="folder of the features; default: in the data set")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Read, fit, print the table."""
+    planes = open_planes(given.data)
+    learned, judged = planes.of("validation"), planes.of("test")
+    if not learned or not judged:
+        raise DataSetError(f"{given.data} has to be split into validation scans for the forest and test scans.")
+    engine = Engine.load(given.bundle, given.device)
+    read = features_of(engine, [*learned, *judged], given.cache or given.data / "cache")
+    network = CnnLstm.build(engine.bundle.architecture).eval()
+    load_state(network, load_file(engine.bundle.weights))
+    slices = [scores_of(network, one) for one in read]
+    labels = np.stack([one.scan_labels for one in read])
+    known, new = slice(0, len(learned)), slice(len(learned), None)
+    ways = {"maximum": highest(slices[new])}
+    if network.attention is not None:
+        ways["learned pooling"] = pooled(network, read[new])
+    ways["random forest"] = Forest(slices[known], labels[known])(slices[new])
+    patients = [scan.patient for scan in judged]
+    say("| class | " + " | ".join(ways) + " |\n" + "| --- " * (len(ways) + 1) + "|")
+    for column, name in enumerate(CLASSES):
+        figures = [_auc(labels[new, column], found[:, column], patients) for found in ways.values()]
+        say(f"| {name} | " + " | ".join(figures) + " |")
+    return 0
+
+
+def pooled(network: CnnLstm, read: Sequence[Features]) -> NDArray[np.float32]:
+    """Return the scans' scores by the network's own pooling, the mean over their views, shape (scans, 6)."""
+    found = []
+    with torch.no_grad():
+        for one in read:
+            views = [torch.from_numpy(np.asarray(view, np.float32)) for view in one.views]
+            logits = torch.cat([network.read_scans(view, [len(view)])[1] for view in views])
+            found.append(torch.sigmoid(logits).mean(0).numpy())
+    return np.stack(found)
+
+
+def _auc(labels: NDArray[np.float32], scores: NDArray[np.float32], patients: Sequence[str]) -> str:
+    rows = np.isfinite(labels)
+    samples = Samples(labels[rows] > 0.5, scores[rows].astype(np.float64))
+    if not samples.truth.any() or samples.truth.all():
+        return "-"
+    figure = Draws.of(patients, 1000).interval(samples.auc, rows)
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
