@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from . import documents, pages, receive, record, turnaround, viewer
+from . import documents, pages, receive, record, training, turnaround, viewer
 
 PARTS = {
     "receive": receive.measure,
@@ -15,6 +15,7 @@ PARTS = {
     "documents": documents.measure,
     "pages": pages.measure,
     "viewer": viewer.measure,
+    "training": training.measure,
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -71,4 +72,4 @@ def _speeds(name: str, device: str, compiled: bool, rounds: int) -> list[float]:
     setting = Setting(Processes(device=torch.device(device)), compiled, tell=tell)
     train(Pictures(scans, recipe, 0), recipe, steps, 0, setting=setting)
     slices = sequences * recipe.sampling.length
-    return [slices / (after - before) for before, after in zip(ends[1:], ends[2:], strict=False)]
+    return [slices / (after - before) for before, after in pairwise(ends[1:])]
