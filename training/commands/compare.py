@@ -66,9 +66,12 @@ def run(given: argparse.Namespace) -> int:
                 run_recipe(
                     recipe, material, folder, given.seed, setting, out, progress.judged, start, given.checkpoint_every
                 )
+            here.wait()  # the first process writes the bundle that all judge
             return Path(out)
 
         rows = compare(recipes, train, planes, given.out / "scores", str(here.device))
+    if not here.first:
+        return 0
     text = table(rows)
     (given.out / "table.md").write_text(text, encoding="utf-8")
     say(text)
