@@ -40,7 +40,8 @@ class RetrainSection(Section):
         0.01, ge=0, lt=1, description="AUC by which a candidate may be worse at most (lower end of the 95 % interval)."
     )
     phantoms: Literal["none", "small", "full"] = Field(
-        "none", description="Phantoms that the gate lets both models read."
+        "small",
+        description="Phantoms that the gate lets both models read: small takes some minutes, full half an hour.",
     )
     timeout_s: Seconds = Field(6 * 3600, description="Seconds after which a run is ended.")
     threads: int = Field(1, ge=1, description="CPU threads of a run.")

@@ -7,7 +7,6 @@ node is gone, and ends the run.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -162,7 +161,8 @@ def _judge(folder: Path, request: dict[str, Any], candidate: Path, scans: Sequen
 
 
 def _on_phantoms(bundles: dict[str, Bundle], request: dict[str, Any]) -> Check:
-    judge_phantoms = importlib.import_module("ichnode_training.phantom_suite").judge
+    from .phantom_suite import judge as judge_phantoms
+
     judged = {
         who: judge_phantoms(
             bundle.folder, request["phantoms"], device=request["device"], told=_teller(f"phantoms, {who} model")

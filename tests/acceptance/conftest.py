@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.peers import Orthanc
 from tests.running import RunningNode, running
 
 SHORT = {"settle_s": 0.3, "quiet_s": 2.0, "max_wait_s": 8.0}
+
+
+@pytest.fixture(autouse=True)
+def _log_goes_nowhere_that_is_closed() -> Iterator[None]:
+    """Commands that a test has run here have pointed the log at a standard error that ends with the test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections import Counter
 
 import numpy as np
 import pytest
 from ichnode_training.gate import TestSet, calibration_error, judge, phantoms
+from ichnode_training.phantom_suite import Case, figures
 
 from ichnode.core.findings import CLASSES
 
@@ -117,20 +118,34 @@ def test_calibration_error_of_known_cases():
     assert calibration_error(truth, truth.astype(np.float32)) == 0
 
 
-def suite(sensitivity=1.0, specificity=1.0, **of_class):
-    cases = [SimpleNamespace(kind=name) for name in CLASSES[1:] for _ in range(5)] + [SimpleNamespace(kind="none")] * 10
-    found = {**dict.fromkeys(CLASSES, sensitivity), **of_class}
-    return SimpleNamespace(cases=cases, sensitivity=found, specificity={"any": specificity})
+def suite(missed=(), false_alarms=0):
+    """Figures of five heads with each kind of blood and ten without, as the suite gives them."""
+    wanted = Counter(missed)
+    cases = []
+    for kind in CLASSES[1:]:
+        for place in range(5):
+            cases.append(read(kind, 0.1 if place < wanted[kind] else 0.9))
+    cases += [read("none", 0.9 if place < false_alarms else 0.1) for place in range(10)]
+    return figures(cases, dict.fromkeys(CLASSES, 0.5), "digest", "small")
+
+
+def read(kind, score):
+    scores, labels = np.full((4, 6), 0.1, np.float32), np.zeros((4, 6), np.uint8)
+    scores[2, 0] = score
+    if kind != "none":
+        labels[2, [0, CLASSES.index(kind)]] = 1
+    return Case(0, kind, 5.0, 50.0, (), labels, scores)
 
 
 @pytest.mark.parametrize(
     ("candidate", "passed"),
     [
         (suite(), True),
-        (suite(epidural=0.8), True),  # one head of five
-        (suite(epidural=0.6), False),
-        (suite(any=0.85), False),
-        (suite(specificity=0.85), False),
+        (suite(["epidural"]), True),  # one head of five
+        (suite(["epidural", "epidural"]), False),
+        (suite(["epidural", "subdural", "subarachnoid"]), False),  # one of each, and too many in all
+        (suite(false_alarms=1), True),
+        (suite(false_alarms=2), False),
     ],
 )
 def test_phantoms(candidate, passed):
