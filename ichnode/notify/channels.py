@@ -1,18 +1,16 @@
-"""Every kind of channel in one table, and how messages are given to one: whatever breaks, each has its own answer."""
+"""Every kind of channel in one table, and how a message is given to one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from ichnode.channel_section import ChannelSection
-from ichnode.errors import PeerBusy, PeerRefused, PeerUnreachable
+from ichnode.errors import PeerBusy, PeerUnreachable
 from ichnode.notify import fhir, hl7, mail, webhook
 from ichnode.notify.message import Message, Said
-
-_IN_A_ROW = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,46 +47,24 @@ def reach(channel: ChannelSection, timeout_s: float) -> None:
     KINDS[channel.kind].reach(channel, timeout_s)
 
 
-def give(
-    channel: ChannelSection, messages: Sequence[Message], timeout_s: float, now: Callable[[], datetime]
-) -> list[Said]:
-    """Give messages to a channel, one after the other.
+def give(channel: ChannelSection, message: Message, timeout_s: float, now: Callable[[], datetime]) -> Said:
+    """Give one message to a channel.
 
-    A message that a channel never answers must not keep others from it: only where two in a row are lost the rest
-    waits, and only a channel that cannot be reached either counts as down.
-
-    Returns
-    -------
-    list of Said
-        One for each message.
+    A message that a channel never answers must not keep others from it: only where the channel cannot be reached either
+    does it count as down.
 
     Raises
     ------
     PeerUnreachable, PeerRefused
-        It took nothing at all, and is not there or does not let the node in.
+        The channel is not there, has no time now, or does not let the node in.
     """
-    send = KINDS[channel.kind].send
-    said: list[Said] = []
-    lost: list[PeerUnreachable | PeerRefused] = []
-    answered = False
-    for message in messages:
-        if len(lost) < _IN_A_ROW:
-            try:
-                said.append(send(channel, message, timeout_s, now))
-            except (PeerBusy, PeerRefused) as error:
-                if not answered:
-                    raise
-                lost += [error] * _IN_A_ROW
-            except PeerUnreachable as error:
-                lost.append(error)
-            else:
-                lost.clear()
-                answered = True
-                continue
-        said.append(Said(lost[-1].sentence, transient=True))
-    if lost and not answered:
+    try:
+        return KINDS[channel.kind].send(channel, message, timeout_s, now)
+    except PeerBusy:
+        raise
+    except PeerUnreachable as lost:
         reach(channel, timeout_s)
-    return said
+        return Said(lost.sentence, transient=True)
 
 
 def address_of(channel: ChannelSection) -> str:

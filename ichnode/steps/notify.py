@@ -38,14 +38,13 @@ def notify_due(node: Node, channel: ChannelSection) -> datetime | None:
     timeout_s = node.settings.delivery.timeout_s
 
     def send(claimed: Sequence[Delivery]) -> list[Answer]:
+        (delivery,) = claimed
         with node.worklist.read() as tx:
-            found = [told.notice(tx, delivery.notice_id or 0) for delivery in claimed]
-        said = give(channel, [message_of(node, channel, one) for one in found], timeout_s, node.now)
-        return [
-            Answer(d, one.status, one.error, one.transient, one.remark) for d, one in zip(claimed, said, strict=True)
-        ]
+            notice = told.notice(tx, delivery.notice_id or 0)
+        said = give(channel, message_of(node, channel, notice), timeout_s, node.now)
+        return [Answer(delivery, said.status, said.error, said.transient, said.remark)]
 
-    return empty(node, Outlet(channel.name, partial(reach, channel, timeout_s), send))
+    return empty(node, Outlet(channel.name, partial(reach, channel, timeout_s), send, most=1))
 
 
 def send_test(settings: Settings, channel: ChannelSection) -> Said:
@@ -60,8 +59,7 @@ def send_test(settings: Settings, channel: ChannelSection) -> Said:
         node=settings.node.aet, version=__version__, vocabulary=_VOCABULARY,
         urgency=URGENCY["negative"],
     )  # fmt: skip
-    (said,) = give(channel, [message], settings.delivery.timeout_s, utc_now)
-    return said
+    return give(channel, message, settings.delivery.timeout_s, utc_now)
 
 
 def message_of(node: Node, channel: ChannelSection, notice: Notice) -> Message:

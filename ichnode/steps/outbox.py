@@ -50,11 +50,14 @@ class Outlet:
         Asks whether it is there; raises `PeerUnreachable` or `PeerRefused` where it is not.
     give : callable
         Gives it deliveries; returns one answer for each, or raises as `ask` where it took nothing.
+    most : int
+        Deliveries given at once. One, where each has to have its own attempts and pauses.
     """
 
     name: str
     ask: Callable[[], None]
     give: Callable[[Sequence[Delivery]], Sequence[Answer]]
+    most: int = 50
 
 
 def empty(node: Node, outlet: Outlet) -> datetime | None:
@@ -89,7 +92,7 @@ def empty(node: Node, outlet: Outlet) -> datetime | None:
             return due_again_at(node, name)
     while True:
         with node.worklist.write() as tx:
-            claimed = deliveries.claim_deliveries(tx, node.now(), name, node.boot_id)
+            claimed = deliveries.claim_deliveries(tx, node.now(), name, node.boot_id, outlet.most)
         if not claimed:
             return due_again_at(node, name)
         if not _send(node, outlet, claimed):

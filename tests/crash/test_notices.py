@@ -21,7 +21,7 @@ SEAMS = [
     ("ichnode.notify.channels:give", "before", 1),  # claimed, not sent
     ("ichnode.notify.channels:give", "after", 1),  # the channel has it, we do not know
     ("ichnode.worklist.deliveries:accepted", "after", 1),  # inside the transaction
-    ("ichnode.worklist.notices:escalate", "after", 2),
+    ("ichnode.worklist.notices:escalate", "after", 1),  # inside the transaction
 ]
 
 

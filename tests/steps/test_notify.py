@@ -233,7 +233,8 @@ def test_a_message_that_is_never_answered_holds_up_no_other(make, receivers, clo
     poison = []
 
     def reply(got):
-        poison[:] = poison or [got.json["id"]]
+        if len(poison) < 3 and got.json["id"] not in poison:
+            poison.append(got.json["id"])
         return None if got.json["id"] in poison else (204, b"", {})
 
     receiver.reply = lambda got: (200, b"", {}) if got.method == "HEAD" else reply(got)
@@ -241,12 +242,13 @@ def test_a_message_that_is_never_answered_holds_up_no_other(make, receivers, clo
         positive(node, clock, "one")
         positive(node, clock, "two")
         positive(node, clock, "three")
-        run(node, 1)
-        assert sorted(states(node)) == ["delivered", "delivered", "pending"]
-        run(node, HOUR_S)
         positive(node, clock, "four")
         run(node, 1)
-    assert states(node).count("delivered") == 3, "at once: the channel does not count as down"
+        assert states(node) == ["pending", "pending", "pending", "delivered"]
+        run(node, HOUR_S)
+        positive(node, clock, "five")
+        run(node, 1)
+    assert states(node).count("delivered") == 2, "at once: the channel does not count as down"
     with node.worklist.read() as tx:
         assert deliveries.circuit(tx, "webhook").failures == 0
 
