@@ -44,6 +44,7 @@ docs: $(VENV)/.test  ## write the generated documents anew
 pictures: $(VENV)/.test  ## take the documentation's pictures anew, in OHIF and of the pages; needs what `make interop-deps` installs, and npm
 	ICHNODE_REQUIRE_COMPONENTS=1 $(BIN)/python -m pytest tests/browser tests/web/pages/test_looks.py
 	$(BIN)/python -m tests.browser.pictures
+	$(BIN)/python -m ichnode_training.phantom_picture docs/pictures/phantoms.png
 	$(BIN)/python -m tests.web.pages.pictures
 
 train: $(VENV)/.test  ## train the shipped model anew and cross-validate it (half an hour on two cores)

@@ -1,7 +1,8 @@
 """A synthetic non-contrast head CT whose truth is known to the voxel. A phantom is not a patient.
 
-Everything is procedural and follows from the seed: the same seed is the same head, whatever protocol scans it. It
-serves tests of the whole chain, the demonstration, and training; a detector's figures on it say nothing about patients.
+Its brain is bent from a published average, the rest is drawn, and all of it follows from the seed: the same seed is the
+same head, whatever protocol scans it. It serves tests of the whole chain, the demonstration, and training; a detector's
+figures on it say nothing about patients.
 """
 
 from __future__ import annotations
