@@ -20,7 +20,7 @@ from ichnode.errors import BadObject, ConfigError
 from ichnode.steps.assemble import look_at
 from ichnode.steps.node import Node
 from ichnode.storage.atomic import write_durable
-from ichnode.worklist import assembly, feedback, views
+from ichnode.worklist import assembly, audit, feedback, views
 from ichnode.worklist.assembly import Filed
 from ichnode.worklist.feedback import Taught
 
@@ -71,8 +71,9 @@ def export(
 ) -> Exported:  # fmt: skip
     """Write the analysed series of some studies, one folder a patient and series, and ``labels.csv``.
 
-    A series that is there already is not written again, so that an export can be stopped and go on. An object that may
-    not leave is left out with its reason, and the rest goes on.
+    Each series is entered in the audit journal before it is written. What is written is the same every time, so that an
+    export that was stopped is simply started again. An object that may not leave is left out with its reason, and the
+    rest goes on.
 
     Parameters
     ----------
@@ -90,8 +91,9 @@ def export(
     refused: list[tuple[int, str]] = []
     files = 0
     for done, (study_id, series_id) in enumerate(series, 1):
-        with node.worklist.read() as tx:
+        with node.worklist.write() as tx:
             filed = assembly.filed_slices(tx, series_id)
+            audit.record(tx, node.now(), "terminal", "study.exported", study_id, options=list(options.names))
         written, why = _series(node, filed, out, pseudonyms, options)
         files += written
         refused += [(study_id, reason) for reason in why]

@@ -10,7 +10,7 @@ from pydicom import dcmread
 from ichnode.core.feedback import Feedback, Label
 from ichnode.core.findings import CLASSES
 from ichnode.steps.receive import receive_slice
-from ichnode.worklist import assembly, feedback, schema
+from ichnode.worklist import assembly, audit, feedback, schema
 from tests.made import answer, claim, finish, rows
 from tests.steps.spooled import as_received
 from tests.training.layouts import ct_file, plane, save
@@ -57,6 +57,10 @@ def test_what_is_exported_names_nobody_and_teaches_the_lab(received, data, ichno
     for path in (*files, out / "labels.csv"):
         content = path.read_bytes().upper()
         assert not [word for word in WORDS if word.encode() in content or word in str(path.relative_to(out)).upper()]
+    with received.worklist.read() as tx:
+        entries = [(e["who"], e["what"], e["study_id"], e["detail"]) for e in audit.latest(tx)]
+    options = {"options": ["basic", "dates", "descriptors"]}
+    assert entries == [("terminal", "study.exported", study, options) for study in (2, 1)]
     first = dcmread(files[0])
     assert first.SeriesDescription == "Head 5.0" and first.PatientIdentityRemoved == "YES"
     with (out / "labels.csv").open() as lines:
