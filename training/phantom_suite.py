@@ -49,7 +49,7 @@ SIZES = {
     "small": Plan((1.5, 6.0, 25.0), heads=1),
     "full": Plan((0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0), heads=3),
 }
-"""small: 13 heads, each with blood and without; full: 108. On two cores about two and about fifteen minutes."""
+"""small: 13 heads, each with blood and without; full: 108. About 2.5 minutes of one core, and about 20."""
 _LARGEST_ML = {"subarachnoid": 20.0, "intraventricular": 20.0}
 _DENSITY_RANKS = (30, 50, 70, 90)
 
