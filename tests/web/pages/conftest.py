@@ -48,11 +48,13 @@ class Somebody:
         self.type_in(name)
 
     def type_in(self, name: str) -> None:
+        self.page.locator("[name=name]:focus").wait_for()
         self.page.keyboard.type(name)
         self.page.keyboard.press("Tab")
         self.page.keyboard.type(PASSWORD)
         self.page.keyboard.press("Enter")
         self.page.get_by_role("heading", name="Worklist").wait_for()
+        self.page.wait_for_function("document.documentElement.dataset.live === 'yes'")  # its scripts are there
 
     def go(self, path: str) -> None:
         self.page.goto(f"{self.address}{path.lstrip('/')}")
