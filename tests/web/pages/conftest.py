@@ -54,7 +54,7 @@ class Somebody:
         self.page.keyboard.type(PASSWORD)
         self.page.keyboard.press("Enter")
         self.page.get_by_role("heading", name="Worklist").wait_for()
-        self.page.wait_for_function("document.documentElement.dataset.live === 'yes'")  # its scripts are there
+        self.page.locator("html[data-live=yes]").wait_for(state="attached")  # its scripts are there
 
     def go(self, path: str) -> None:
         self.page.goto(f"{self.address}{path.lstrip('/')}")

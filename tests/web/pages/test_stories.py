@@ -94,14 +94,14 @@ def test_the_node_restarts_under_an_open_page(morning, served, somebody):
     web = morning.settings.web.model_copy(update={"port": served.port})
     again = replace(morning, settings=morning.settings.model_copy(update={"web": web}))
     served.stop()
-    one.page.wait_for_function("document.documentElement.dataset.live === 'no'")
+    one.page.locator("html[data-live=no]").wait_for(state="attached")
     assert one.names()[0] == "LIND", "what is there stays there"
     ward.positive(morning.worklist, morning.now, "fischer", 0.99)
     restarted = WebServer(again)
     restarted.start()
     try:
         expect(one.page.locator("#list a.open").first).to_have_text("FISCHER, UWE", timeout=30_000)
-        one.page.wait_for_function("document.documentElement.dataset.live === 'yes'")
+        one.page.locator("html[data-live=yes]").wait_for(state="attached")
     finally:
         restarted.stop()
     assert one.faults == []
