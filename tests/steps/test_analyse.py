@@ -86,7 +86,7 @@ def test_pictures_show_the_slices_and_the_heat_maps_that_were_made(make_node, cl
     sent = np.frombuffer(made["pm"].FloatPixelData, "<f4").reshape(len(slice_files), *kept.maps.shape[1:])
     places = list(kept.indices)
     assert np.abs(kept.maps / 255 - sent[places]).max() < 1.01 / 255, "pages show the maps that were sent"
-    assert np.flatnonzero(sent.max((1, 2))).tolist() == places, "and no others"
+    assert {int(index) for index in np.flatnonzero(sent.max((1, 2)))} <= set(places), "and no others"
 
 
 def test_every_document_that_is_wanted_is_of_the_slices_and_not_of_a_localizer_among_them(
