@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ichnode.steps.node import Node
 from ichnode.web.server import WebServer
@@ -55,6 +55,11 @@ class Somebody:
         self.page.keyboard.press("Enter")
         self.page.get_by_role("heading", name="Worklist").wait_for()
         self.page.locator("html[data-live=yes]").wait_for(state="attached")  # its scripts are there
+
+    def lists(self, studies: int) -> None:
+        """Wait for a page of so many studies, and for its scripts: a key that comes before them is lost."""
+        expect(self.page.locator("#list a.open")).to_have_count(studies, timeout=PATIENCE_MS)
+        self.page.locator("html[data-live=yes]").wait_for(state="attached")
 
     def go(self, path: str) -> None:
         self.page.goto(f"{self.address}{path.lstrip('/')}")
