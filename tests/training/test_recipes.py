@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 import pytest
-from ichnode_training.recipe import RecipeError
+from ichnode_training.recipe import Augmentation, RecipeError
 from ichnode_training.recipe_file import as_values, changed, names, read_recipe, recipe_from
 from ichnode_training.schedule import rate
 from ichnode_training.start import StartError, first_state
@@ -42,6 +42,10 @@ def test_the_papers_recipes_are_the_defaults_and_differ_in_what_they_say():
     )
     assert changed(paper, {"name": "", "architecture.layers": 0}) == changed(flat, {"name": ""})
     assert asdict(paper.optimisation) == asdict(recipe_from({"name": "x", "optimisation": {"epochs": 30}}).optimisation)
+
+
+def test_the_shipped_recipe_varies_sequences_as_a_whole_and_mixes_no_patients():
+    assert read_recipe("shipped").augmentation == Augmentation("head", per_slice=False, cutmix="off")
 
 
 @pytest.mark.parametrize(
