@@ -59,10 +59,6 @@ class Person:
         """What OHIF says in a corner when it fails."""
         return self._page.get_by_text("Something went wrong")
 
-    def is_told(self, words: str) -> bool:
-        """Tell whether these words stand anywhere on the screen, in OHIF's passing notes too."""
-        return self._page.get_by_text(words).count() > 0
-
     def image(self) -> npt.NDArray[np.uint8]:
         """Return what the viewport shows on screen, with all that lies over it: (height, width, 3), uint8."""
         return _pixels(self.viewport.locator("canvas").screenshot())
