@@ -28,11 +28,13 @@ document.addEventListener("click", ({ target }) => {
 });
 
 const DONE = { teach: "Kept. Thank you.", reading: "Done." };
-document.addEventListener("htmx:afterSettle", ({ detail: { elt } }) => {
+document.addEventListener("htmx:afterSettle", ({ detail: { elt, requestConfig } }) => {
   const place = document.getElementById(elt.id);
   if (!DONE[place?.id]) return;
   tellNumber();
-  say(DONE[place.id]);
+  if (requestConfig?.verb === "post") say(DONE[place.id]);
+  // The focus is led back only where the exchange took it away: whoever is somewhere else already, stays there.
+  if (document.activeElement && document.activeElement !== document.body) return;
   const title = place.querySelector("h2");
   title.tabIndex = -1;
   title.focus({ preventScroll: true });
