@@ -186,8 +186,12 @@ def test_two_people_at_once_see_what_the_other_does(reader, study):
     first, second = reader(), reader("administrator")
     first.open()
     second.open()
+    second.page.get_by_text("Say more").click()
+    second.page.get_by_label("Comment").focus()
     first.page.get_by_role("button", name="Sign off as read").click()
     expect(second.page.locator("#reading")).to_contain_text("Read by radiologist")
+    expect(second.page.locator("#said")).to_have_text("Read by radiologist.")
+    expect(second.page.get_by_label("Comment")).to_be_focused()
     second.page.get_by_role("button", name="Mark as unread").click()
     expect(first.page.get_by_role("button", name="Sign off as read")).to_be_visible()
 
