@@ -70,13 +70,10 @@ def reasons() -> str:
 
 def openapi() -> str:
     """Return the description of the JSON."""
-    from starlette.routing import BaseRoute
-
-    from ichnode.web import api, rules_page
+    from ichnode.web.app import routes
     from ichnode.web.openapi import document
 
-    routes: list[BaseRoute] = [*api.ROUTES, *rules_page.routes(1)]
-    return json.dumps(document(routes), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(document(routes(1)), indent=1, ensure_ascii=False) + "\n"
 
 
 DOCUMENTS: dict[str, Callable[[], str]] = {

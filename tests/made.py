@@ -160,7 +160,7 @@ def finish(worklist, clock: Clock, job: Job, outcome: Outcome, destinations: Seq
         edition, _ = results.predecessors(tx, clock(), job)
     with worklist.write() as tx:
         return results.finish(
-            tx, clock(), job, outcome, ("model", "digest"), {"inference": 1.0}, [report_row(job, edition)],
+            tx, clock(), job, outcome, ("model", "1.0", "digest"), {"inference": 1.0}, [report_row(job, edition)],
             {"sr": list(destinations)},
         )  # fmt: skip
 

@@ -102,6 +102,9 @@ def _print_result(result: dict[str, Any]) -> None:
         click.echo(f"      reason {result['outcome']['reason']['code']}: {result['outcome']['reason']['sentence']}")
     seconds = ", ".join(f"{stage} {value:.2f} s" for stage, value in result["seconds"].items())
     click.echo(f"      {seconds}")
+    if result["model_digest"]:
+        named = " ".join(filter(None, (result["model_name"], result["model_version"])))
+        click.echo(f"      model {named}, digest {result['model_digest'][:12]}")
     for report in result["reports"]:
         click.echo(f"      {report['kind']} {report['sop_instance_uid']}")
         for sent in report["deliveries"]:

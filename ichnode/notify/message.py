@@ -92,7 +92,7 @@ class Message:
     node, version : str
         AE title of the node, version of the software.
     model : str
-        Name and digest; empty where nothing was analysed.
+        Name, version and digest; empty where nothing was analysed.
     reason : (code, sentence) or None
         Why it was not analysed.
     corrects, escalates : str or None

@@ -218,7 +218,6 @@ def _count_at_source(node: Node, row: SeriesRow, look: Look) -> SeriesRow:
         log.warning("source.silent", code=error.code, again_in_s=delay_s, remedy=error.sentence)
         return row
     with node.worklist.write() as tx:
-        if circuit.failures:
-            deliveries.close_circuit(tx, now, SOURCE)
+        deliveries.close_circuit(tx, now, SOURCE)
         assembly.record_count(tx, now, row, expected)
     return assembly.with_count(row, expected, now)

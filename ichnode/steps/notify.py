@@ -79,7 +79,7 @@ def message_of(node: Node, channel: ChannelSection, notice: Notice) -> Message:
         findings=_findings(outcome["findings"] if analysed else ()),
         urgency=URGENCY.get(notice.called, URGENCY["failed"]) if notice.corrects is None else URGENCY["positive"],
         preliminary=analysed and bool(result["preliminary"]),
-        model=f"{result['model_name']} {result['model_digest'][:12]}" if analysed and result["model_digest"] else "",
+        model=_model(result) if analysed else "",
         reason=_reason(outcome.get("reason")) if notice.called in ("not_analysed", "failed") else None,
         corrects=notice.corrects,
         escalates=notice.escalates,
@@ -102,6 +102,12 @@ def _findings(found: Sequence[dict[str, Any]]) -> tuple[FindingFact, ...]:
         )
         for one in found
     )  # fmt: skip
+
+
+def _model(result: dict[str, Any]) -> str:
+    """Return name, version and digest; the version is not known of an answer of an older ichnode."""
+    digest = (result["model_digest"] or "")[:12]
+    return " ".join(filter(None, (result["model_name"], result["model_version"], digest)))
 
 
 def _reason(reason: dict[str, str] | None) -> tuple[str, str] | None:

@@ -104,7 +104,7 @@ def file_outcome(
     heat_file = _kept_heat(node, images)
     seconds = {**seconds, "report": time.perf_counter() - begun}
     with node.worklist.write() as tx:
-        made_by = (model.name, model.digest) if model else None
+        made_by = (model.name, model.version, model.digest) if model else None
         done = results.finish(tx, node.now(), job, outcome, made_by, seconds, rows, wanted, heat_file)
     log.info(
         "result.made" if done else "result.discarded", series=job.series_id, revision=job.revision,

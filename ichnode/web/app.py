@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -21,6 +21,7 @@ from ichnode.web import (
     api,
     errors,
     events,
+    node_api,
     node_page,
     rules_page,
     sign_in,
@@ -48,6 +49,15 @@ class _Kept(StaticFiles):
         return answer
 
 
+def routes(upload_bytes: int) -> list[BaseRoute]:
+    """Return every way in; `upload_bytes` is the most that the rule tester takes at once."""
+    return [
+        *sign_in.ROUTES, *worklist_page.ROUTES, *events.ROUTES, *node_page.ROUTES, *api.ROUTES, *node_api.ROUTES,
+        *rules_page.routes(upload_bytes), *study_page.ROUTES, *study_api.ROUTES, *slices.ROUTES, *teach.ROUTES,
+        Mount("/static", _Kept(directory=STATIC), name="static"),
+    ]  # fmt: skip
+
+
 def create_app(node: Node) -> Starlette:
     """Return the ASGI application that shows a node."""
     handlers: dict[Any, Any] = {
@@ -56,13 +66,8 @@ def create_app(node: Node) -> Starlette:
         IchnodeError: errors.failed,
         Exception: errors.unexpected,
     }
-    routes = [
-        *sign_in.ROUTES, *worklist_page.ROUTES, *events.ROUTES, *node_page.ROUTES, *api.ROUTES,
-        *rules_page.routes(node.settings.web.upload_bytes), *study_page.ROUTES, *study_api.ROUTES, *slices.ROUTES,
-        *teach.ROUTES, Mount("/static", _Kept(directory=STATIC), name="static"),
-    ]  # fmt: skip
     app = Starlette(
-        routes=routes,
+        routes=routes(node.settings.web.upload_bytes),
         exception_handlers=handlers,
         middleware=[
             Middleware(Armour, https=bool(node.settings.web.certificate)),

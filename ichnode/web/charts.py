@@ -19,12 +19,17 @@ class Drawn:
     name: str
     unit: str
     digits: int
-    count: int
+    values: tuple[float, ...]
     chart: Chart | None
     points: tuple[tuple[float, float, bool], ...]
     centre_y: float
     low_y: float
     high_y: float
+
+    @property
+    def count(self) -> int:
+        """How many series were measured."""
+        return len(self.values)
 
     @property
     def line(self) -> str:
@@ -43,7 +48,7 @@ def drawn(measured: list[dict[str, Any]]) -> list[Drawn]:
 def _draw(values: list[float], name: str, digits: int, unit: str) -> Drawn:
     chart = chart_of(values)
     if chart is None:
-        return Drawn(name, unit, digits, len(values), None, (), 0, 0, 0)
+        return Drawn(name, unit, digits, tuple(values), None, (), 0, 0, 0)
     first = max(0, len(values) - MOST)
     shown = chart.values[first:]
     low, high = min(*shown, chart.low), max(*shown, chart.high)
@@ -55,4 +60,4 @@ def _draw(values: list[float], name: str, digits: int, unit: str) -> Drawn:
     step = (WIDTH - 2 * EDGE) / max(1, len(shown) - 1)
     outside = set(chart.outside)
     points = tuple((EDGE + i * step, y(value), first + i in outside) for i, value in enumerate(shown))
-    return Drawn(name, unit, digits, len(values), chart, points, y(chart.centre), y(chart.low), y(chart.high))
+    return Drawn(name, unit, digits, tuple(values), chart, points, y(chart.centre), y(chart.low), y(chart.high))

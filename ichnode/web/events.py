@@ -78,4 +78,7 @@ def _still_in(request: Request) -> bool:
         return False
 
 
-ROUTES = [door("/events", "worklist.read", events, by_itself=True)]
+ROUTES = [
+    door("/events", "worklist.read", events, by_itself=True),
+    door("/api/v1/events", "worklist.read", events, by_itself=True, name="api_events"),
+]

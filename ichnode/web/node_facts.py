@@ -9,18 +9,21 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from ichnode.steps.assemble import SOURCE
 from ichnode.steps.node import Node
-from ichnode.worklist import models, shadows, vitals
+from ichnode.worklist import deliveries, models, shadows, vitals
 
 
 def node_facts(node: Node) -> dict[str, Any]:
     """Return all but the charts."""
     settings, now = node.settings, node.now()
+    asked = settings.source
     disk = shutil.disk_usage(node.spool.root)
     with node.worklist.read() as tx:
         destinations = [vitals.outlet(tx, now, d.name) for d in settings.destinations]
         channels = [vitals.outlet(tx, now, c.name) for c in settings.channels]
         senders = vitals.senders(tx, now)
+        source = asdict(deliveries.circuit(tx, SOURCE))
         queue = vitals.queue(tx)
         boot = vitals.boot(tx, node.boot_id)
         turnaround = vitals.turnaround(tx, now)
@@ -45,6 +48,7 @@ def node_facts(node: Node) -> dict[str, Any]:
         "last_day": turnaround,
         "destinations": [{**one, "where": where[one["name"]]} for one in destinations],
         "channels": channels,
+        "source": {**source, "where": f"{asked.aet} at {asked.host}:{asked.port}"} if asked.aet else None,
         "senders": senders,
         "models": registered,
         "shadow_agreement": agreement,
@@ -72,6 +76,10 @@ def worries(facts: dict[str, Any]) -> list[str]:
             found.append(f"{one['name']} does not answer: {one['last_error']}")
         if one["failed"]:
             found.append(f"{one['failed']} delivery(ies) to {one['name']} failed: correct it there, then try again.")
+    if (source := facts["source"]) and source["failures"]:
+        found.append(
+            f"The source does not answer a C-FIND: {source['last_error']} Series wait longer until they close."
+        )
     if not facts["destinations"]:
         found.append("No destination is configured: results stay on this machine.")
     return found

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from ichnode.core import heat
 from ichnode.steps.node import Node
 from ichnode.steps.stack import Stack, part_of, stack_of
-from ichnode.web.doors import door
+from ichnode.web.doors import Door, door
 from ichnode.web.refusals import Refused
 from ichnode.web.study_facts import current_result, stack_facts
 from ichnode.web.visitor import Visitor, node_of, note_view
@@ -59,7 +59,7 @@ def series_stack(request: Request, visitor: Visitor) -> Response:
     node, study, series = series_of(request)
     stack = _STACKS.made(node, series["id"])
     result = current_result(series)
-    address = f"/studies/{study['id']}/series/{series['id']}"
+    address = request.url.path.removesuffix("/stack")
     facts = stack_facts(stack, result, address)
     maps = _heat_of(node, result) if facts["scores"] else None
     facts["heat"] = maps and {
@@ -156,10 +156,14 @@ def _packed(content: bytes) -> Response:
     return Response(packed, media_type="application/octet-stream", headers=headers)
 
 
-_SERIES = "/studies/{study:int}/series/{series:int}"
-ROUTES = [
-    door(f"{_SERIES}/stack", "study.read", series_stack, heavy=True),
-    door(f"{_SERIES}/planes/{{digest}}/{{part:int}}", "study.read", planes, heavy=True),
-    door(f"{_SERIES}/heat/{{result:int}}/{{digest}}", "study.read", heat_maps, heavy=True),
-    door("/studies/{study:int}/reports/{report:int}", "study.read", report_file),
-]
+def _routes(root: str, name: str) -> list[Door]:
+    series = f"{root}/studies/{{study:int}}/series/{{series:int}}"
+    return [
+        door(f"{series}/stack", "study.read", series_stack, heavy=True, name=f"{name}stack"),
+        door(f"{series}/planes/{{digest}}/{{part:int}}", "study.read", planes, heavy=True, name=f"{name}planes"),
+        door(f"{series}/heat/{{result:int}}/{{digest}}", "study.read", heat_maps, heavy=True, name=f"{name}heat"),
+        door(f"{root}/studies/{{study:int}}/reports/{{report:int}}", "study.read", report_file, name=f"{name}report"),
+    ]
+
+
+ROUTES = [*_routes("", ""), *_routes("/api/v1", "api_")]

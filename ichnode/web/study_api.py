@@ -1,4 +1,4 @@
-"""Teach, sign-off and slices for programs: the JSON of what the study page does."""
+"""A study for programs: all that its page shows, teach and sign-off."""
 
 from __future__ import annotations
 
@@ -7,15 +7,29 @@ from starlette.responses import JSONResponse, Response
 
 from ichnode.core.feedback import ContradictionError, Feedback, Label
 from ichnode.web.doors import door, json_body
+from ichnode.web.journal_words import in_words
 from ichnode.web.refusals import Refused
-from ichnode.web.slices import series_stack, study_of
-from ichnode.web.study_facts import said
+from ichnode.web.slices import study_of
+from ichnode.web.study_facts import answers_of, said, series_to_show
 from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import audit, feedback, readings
 
 _WRONG = (
     'Send {"agrees": true or false, "labels": [{"name", "present", "slice": [UID, frame] or null}], "comment": ""}.'
 )
+
+
+def study(request: Request, visitor: Visitor) -> Response:
+    """Return all that is known of a study."""
+    node = node_of(request)
+    facts = study_of(node, request.path_params["study"])
+    with node.worklist.read() as tx:
+        latest = readings.latest_result(tx, facts["id"])
+    shown = series_to_show(facts, None)
+    note_view(request, visitor, "study.viewed", facts["id"])
+    journal = [{**row, "words": in_words(row["event"], row["detail"])} for row in facts["journal"]]
+    more = {"answers": answers_of(facts), "latest_result": latest, "shown_series": shown["id"] if shown else None}
+    return JSONResponse({**facts, "journal": journal, **more})
 
 
 def study_feedback(request: Request, visitor: Visitor) -> Response:
@@ -104,7 +118,7 @@ def _label(given: object) -> Label:
 
 _STUDY = "/api/v1/studies/{study:int}"
 ROUTES = [
-    door(f"{_STUDY}/series/{{series:int}}/stack", "study.read", series_stack, name="api_stack", heavy=True),
+    door(_STUDY, "study.read", study, name="api_study"),
     door(f"{_STUDY}/feedback", "study.read", study_feedback),
     door(f"{_STUDY}/results/{{result:int}}/feedback", "study.teach", give_feedback, ("POST",)),
     door(f"{_STUDY}/results/{{result:int}}/feedback", "study.teach", take_feedback_back, ("DELETE",)),

@@ -18,6 +18,10 @@ ANSWERS = {
 SHORT = dict(zip(CLASSES, ("any", "IPH", "IVH", "SAH", "SDH", "EDH"), strict=True))
 """As radiologists say it where there is little room."""
 _OF_DELIVERY = ("destination", "state", "attempts", "delivered_at", "committed_at", "error")
+_OF_NOTICE = (
+    "uid", "channel", "kind", "called", "step", "created_at", "state", "attempts", "delivered_at", "error", "corrects",
+    "escalates",
+)  # fmt: skip
 _KIND_WINDOW = {"subdural": "subdural"}
 
 
@@ -43,8 +47,18 @@ def series_to_show(study: dict[str, Any], wanted: int | None) -> dict[str, Any] 
     return ranked[0] if ranked else None
 
 
-def answer_of(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a result in words and figures."""
+def answers_of(study: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every answer that was ever given of a study, the latest first, each with who was told of it."""
+    found = [
+        {**answer_of(result, study["notices"]), "series_id": series["id"], "series": series["description"]}
+        for series in study["series"]
+        for result in series["results"]
+    ]
+    return sorted(found, key=lambda one: -one["result"])
+
+
+def answer_of(result: dict[str, Any], notices: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return a result in words and figures; `notices` are those of its study."""
     outcome = result["outcome"]
     findings = [
         {
@@ -67,6 +81,7 @@ def answer_of(result: dict[str, Any]) -> dict[str, Any]:
         "findings": findings,
         "key_slices": key_slices(outcome),
         "model": result["model_name"],
+        "model_version": result["model_version"],
         "model_digest": result["model_digest"],
         "made_at": result["created_at"],
         "superseded_at": result["superseded_at"],
@@ -84,6 +99,9 @@ def answer_of(result: dict[str, Any]) -> dict[str, Any]:
                 ],
             }
             for report in result["reports"]
+        ],
+        "notices": [
+            {key: notice[key] for key in _OF_NOTICE} for notice in notices if notice["result_id"] == result["id"]
         ],
     }  # fmt: skip
 

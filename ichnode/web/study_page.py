@@ -15,7 +15,7 @@ from ichnode.web.journal_words import in_words
 from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
 from ichnode.web.slices import study_of
-from ichnode.web.study_facts import answer_of, current_result, said, series_to_show, whole_number
+from ichnode.web.study_facts import answer_of, answers_of, current_result, said, series_to_show, whole_number
 from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import feedback, readings
 
@@ -37,18 +37,13 @@ def page_of(node: Node, visitor: Visitor, found: dict[str, Any], series: dict[st
     with node.worklist.read() as tx:
         given = said(feedback.of_study(tx, found["id"]))
         latest = readings.latest_result(tx, found["id"])
-    history = [
-        {**answer_of(r), "series_id": s["id"], "series": s["description"]}
-        for s in found["series"]
-        for r in s["results"]
-    ]
     links = {name: words for name, words in VIEWERS.items() if getattr(node.settings.web, f"{name}_url")}
     return {
         "study": found,
         "now": node.now(),
         "series": series,
         "answer": answer_of(result) if result else None,
-        "history": sorted(history, key=lambda one: -one["result"]),
+        "history": answers_of(found),
         "journal": [{"at": row["at"], "words": in_words(row["event"], row["detail"]), "series_id": row["series_id"]}
                     for row in found["journal"]],
         "latest": latest,

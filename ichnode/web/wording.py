@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 STATUS = {
     "positive": ("▲", "Suspected"),
@@ -24,6 +26,24 @@ DELIVERY = {
     "failed": "delivery failed",
     "withdrawn": "withdrawn",
 }
+
+TOLD = {
+    "pending": "to be told since",
+    "sending": "being told since",
+    "delivered": "told",
+    "failed": "could not be told",
+    "withdrawn": "not told any more",
+}
+_CALLS = {
+    "positive": "suspected", "negative": "none detected", "not_analysed": "not analysed", "failed": "analysis failed",
+    "retracted": "taken back",
+}  # fmt: skip
+
+
+def notice(given: Mapping[str, Any]) -> str:
+    """Return what a channel is told in a few words."""
+    step = f" {given['step']}" if given["step"] else ""
+    return f"{given['kind']}{step}, {_CALLS.get(given['called'], given['called'])}"
 
 
 def person(name: str) -> str:

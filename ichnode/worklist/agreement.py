@@ -30,6 +30,8 @@ class Agreement:
         Calls that were judged.
     confirmed_positives, confirmed_negatives : int
         Calls that the reader agreed with.
+    model_name, model_version : str
+        Empty where they are not known.
     """
 
     month: str
@@ -39,6 +41,8 @@ class Agreement:
     confirmed_positives: int
     negatives: int
     confirmed_negatives: int
+    model_name: str = ""
+    model_version: str = ""
 
     @property
     def agreement(self) -> float | None:
@@ -87,7 +91,10 @@ def _counted(
     cases = (called, and_(called, right), not_(called), and_(not_(called), right))
     counts = [func.sum(case((condition, 1), else_=0)) for condition in cases]
     keys = (_MONTH.label("month"), _MODEL.label("model"), name.label("name"))
-    return select(*keys, *counts).where(_F.c.superseded_at.is_(None), last_word).group_by("month", "model", "name")
+    named = [func.coalesce(func.max(column), "") for column in (_R.c.model_name, _R.c.model_version)]
+    return (
+        select(*keys, *counts, *named).where(_F.c.superseded_at.is_(None), last_word).group_by("month", "model", "name")
+    )
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -61,7 +61,7 @@ def predecessors(tx: Connection, now: datetime, job: Job) -> tuple[int, list[Rep
 
 
 def finish(
-    tx: Connection, now: datetime, job: Job, outcome: Outcome, model: tuple[str, str] | None,
+    tx: Connection, now: datetime, job: Job, outcome: Outcome, model: tuple[str, str, str] | None,
     seconds: dict[str, float], reports: list[ReportRow], wanted: Mapping[str, Sequence[str]],
     heat_file: str | None = None,
 ) -> bool:  # fmt: skip
@@ -69,7 +69,7 @@ def finish(
 
     Parameters
     ----------
-    model : (name, digest) or None
+    model : (name, version, digest) or None
     seconds : mapping of stage to duration in seconds
     wanted : mapping of format to names of destinations
     heat_file : str or None
@@ -96,8 +96,8 @@ def finish(
     result_id = new_key(tx, insert(_R).values(
             job_id=job.id, series_id=job.series_id, revision=job.revision, verdict=outcome.verdict,
             preliminary=outcome.preliminary, any_score=outcome.any_score, outcome=_plain(outcome),
-            model_name=model[0] if model else None, model_digest=model[1] if model else None, seconds=seconds,
-            created_at=now, heat_file=heat_file,
+            model_name=model[0] if model else None, model_version=model[1] if model else None,
+            model_digest=model[2] if model else None, seconds=seconds, created_at=now, heat_file=heat_file,
         ))  # fmt: skip
     for report in reports:
         file_report(tx, now, result_id, report, URGENCY[outcome.verdict], wanted.get(report.kind, ()))

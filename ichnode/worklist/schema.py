@@ -155,6 +155,7 @@ results = Table(
     Column("any_score", Float),
     Column("outcome", JSON, nullable=False),
     Column("model_name", String(64)),
+    Column("model_version", String(64)),
     Column("model_digest", String(64)),
     Column("seconds", JSON, nullable=False),
     Column("created_at", UtcTime, nullable=False),

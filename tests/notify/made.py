@@ -41,7 +41,7 @@ def findings(**scores: float) -> tuple[FindingFact, ...]:
 POSITIVE = Message(
     uid="9f86d081884c7d659a2f", kind="alert", called="positive", created_at=AT, study="3f2a9c01-17", node="ICHAI",
     version="0.1.0", vocabulary=Vocabulary(_coded(codes.CT_UNSPECIFIED), _coded(codes.CERTAINTY), notify._STUDY),
-    record="9f86d081884c7d659a2f", findings=findings(any=0.971, subdural=0.944), model="ich-demo 0123456789ab",
+    record="9f86d081884c7d659a2f", findings=findings(any=0.971, subdural=0.944), model="ich-demo 1.0 0123456789ab",
 )  # fmt: skip
 CORRECTION = replace(
     POSITIVE, uid="60303ae22b998861bce3", kind="correction", called="negative", findings=findings(any=0.31),

@@ -8,7 +8,7 @@ from datetime import timedelta
 import fastjsonschema
 import pytest
 
-from ichnode.web.openapi import ANSWERS
+from ichnode.web.api_schemas import ANSWERS, BINARY
 from ichnode.worklist import tokens
 from ichnode.worklist.people import audit
 from tests.made import rows
@@ -36,6 +36,11 @@ def test_every_answer_is_as_described(morning, program, head_ct):
     study = check("get", "/api/v1/studies/{study}", client.get(f"/api/v1/studies/{number}"))
     assert study["patient_name"] == "LIND^ASTRID^M"
     check("get", "/api/v1/node", client.get("/api/v1/node"))
+    (scanner,) = check("get", "/api/v1/node/scanners", client.get("/api/v1/node/scanners"))["scanners"]
+    assert (scanner["station"], [chart["name"] for chart in scanner["charts"]]) == (
+        "CT2",
+        ["Score", "Brain", "Spacing"],
+    )
     check("get", "/api/v1/agreement", client.get("/api/v1/agreement"))
     check("get", "/api/v1/audit", client.get("/api/v1/audit"))
     check("post", "/api/v1/retry", client.post("/api/v1/retry", json={}))
@@ -46,6 +51,13 @@ def test_every_answer_is_as_described(morning, program, head_ct):
     tried = client.post("/api/v1/rules", files={"files": (file.name, file.read_bytes())})
     assert check("post", "/api/v1/rules", tried)["series"][0]["code"] == "TOO_FEW_SLICES"
     assert {r["who"] for r in rows(morning.worklist, audit) if r["what"].endswith("viewed")} == {"token:program 0"}
+
+
+def test_a_program_hears_news(morning, program):
+    with program("worklist.read").stream("GET", "/api/v1/events") as heard:
+        assert heard.headers["content-type"].startswith("text/event-stream")
+        data = next(line for line in heard.iter_lines() if line.startswith("data:"))
+    assert json.loads(data[5:])["positives"]
 
 
 def test_page_after_page(morning, program):
@@ -112,6 +124,6 @@ def test_the_description_is_there_for_everybody_and_complete(served, stranger):
     found = stranger().get("/api/openapi.json").json()
     assert found["openapi"].startswith("3.1")
     described = {(method, path) for path, methods in found["paths"].items() for method in methods}
-    assert described == set(ANSWERS)
+    assert described == {*ANSWERS, *BINARY}
     assert all(operation["summary"] for methods in found["paths"].values() for operation in methods.values())
     assert json.dumps(found)

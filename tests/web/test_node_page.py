@@ -7,6 +7,7 @@ import re
 import pytest
 
 from ichnode.core.control import chart_of
+from ichnode.steps.assemble import SOURCE
 from ichnode.worklist import associations, deliveries, pauses, schema
 from ichnode.worklist.people import audit
 from tests.made import analysed_series, events, rows, study_facts
@@ -46,6 +47,20 @@ def test_who_sends_and_how_the_worker_is(people, visitor):
     said = words(visitor("reader").get("/node").text)
     assert "CT2 192.0.2.5 12:00 1 0 1" in said
     assert "ready on cuda:0" in said
+
+
+@pytest.mark.parametrize("options", [{"source": {"aet": "PACS", "host": "192.0.2.7", "port": 104}}])
+def test_whether_the_source_answers_is_said(people, visitor):
+    visit = visitor("reader")
+    assert "C-FIND to PACS at 192.0.2.7:104 : not asked yet" in words(visit.get("/node").text)
+    with people.worklist.write() as tx:
+        deliveries.break_circuit(tx, people.now(), SOURCE, "No connection within 3 s.", 60)
+    said = words(visit.get("/node").text)
+    assert "The source does not answer a C-FIND: No connection within 3 s." in said
+    assert "does not answer No connection within 3 s. Asked again 12:01." in said
+    with people.worklist.write() as tx:
+        deliveries.close_circuit(tx, people.now(), SOURCE)
+    assert "✓ answers last 12:00" in words(visit.get("/node").text)
 
 
 def test_a_paused_destination_gets_nothing_until_it_is_resumed_and_nothing_is_given_up(people, visitor):

@@ -56,7 +56,7 @@ def test_result_reports_and_deliveries_come_in_one_commit_with_the_jobs_end(work
     (result,) = rows(worklist, schema.results)
     assert (result["job_id"], result["series_id"], result["revision"]) == (job.id, job.series_id, 1)
     assert (result["verdict"], result["preliminary"], result["any_score"]) == ("positive", False, 0.7)
-    assert (result["model_name"], result["model_digest"]) == ("model", "digest")
+    assert [result[f"model_{part}"] for part in ("name", "version", "digest")] == ["model", "1.0", "digest"]
     assert result["outcome"]["scores"] == [[0.7, 0, 0, 0, 0, 0]] * 3
     assert [uid for uid, _ in result["outcome"]["order"]] == [f.slice.sop_instance_uid for f in job.filed]
     (report,) = rows(worklist, schema.reports)

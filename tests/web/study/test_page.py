@@ -10,14 +10,16 @@ import numpy as np
 import pydicom
 import pytest
 
+from ichnode.core.alerts import Rule
 from ichnode.core.planes import decode
 from ichnode.dicom.pixels import read_hounsfield
-from ichnode.web.openapi import ANSWERS
-from ichnode.worklist import audit, feedback, retractions, schema
+from ichnode.web.api_schemas import ANSWERS
+from ichnode.worklist import audit, deliveries, feedback, notices, retractions, schema
 from tests.made import analysed_series, claim, closed_series, finish, not_analysed, rows, study_facts
 from tests.web.study.answered import HOT, KEY, answer, renamed, spot
 
 PAGE = "/studies/1"
+PAGE_API = "/api/v1/studies/1"
 XSS = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
 
@@ -53,7 +55,8 @@ def test_the_page_says_what_a_reader_has_to_know(study, visitor):
     text = words(visitor("reader").get(PAGE).text)
     for part in (
         "Intracranial hemorrhage suspected", "intraparenchymal, subdural", "Research use only",
-        "Model", "First slice of the study received", "Answer of revision 1: positive", "read for this study", "SR",
+        "Model random weights for tests 0", "First slice of the study received", "read for this study", "SR",
+        "Answer of revision 1: positive",
     ):  # fmt: skip
         assert part in text, part
     assert "Sign off" not in text and "Disagree" not in text, "a reader may look"
@@ -80,6 +83,40 @@ def test_heat_maps_are_those_of_the_answer(study, visitor):
     said = reader.get(facts["heat"]["address"])
     maps = np.frombuffer(said.content, np.uint8).reshape(len(HOT), 256, 256)
     assert np.abs(maps[0] / 255 - spot(256, 256)).max() < 0.51 / 255
+
+
+def test_who_was_told_what_and_when_stands_beside_the_answer(study, visitor):
+    with study.worklist.write() as tx:
+        filed = notices.announce(tx, study.now(), {"oncall": Rule()}, {})
+    assert [one.channel for one in filed or ()] == ["oncall"]
+    text = words(visitor("reader").get(PAGE).text)
+    assert "oncall: alert, suspected, to be told since 13:00" in text
+    with study.worklist.write() as tx:
+        (claimed,) = deliveries.claim_deliveries(tx, study.now(), "oncall", "boot")
+        deliveries.accepted(tx, study.now(), claimed, 250)
+    assert "oncall: alert, suspected, told 13:00" in words(visitor("reader").get(PAGE).text)
+
+
+def test_a_program_sees_all_that_the_page_shows(study, program, visitor):
+    client = program("study.read")
+    facts = described("get", PAGE_API, client.get(PAGE_API))
+    (given,) = facts["answers"]
+    assert (given["model"], given["model_version"]) == ("random weights for tests", "0")
+    assert facts["latest_result"] == given["result"] == 1 and facts["shown_series"] == 1
+    assert "First slice of the study received" in [row["words"] for row in facts["journal"]]
+    stack = described("get", f"{PAGE_API}/series/1/stack", client.get(f"{PAGE_API}/series/1/stack"))
+    assert stack["planes"].startswith("/api/v1/") and stack["heat"]["address"].startswith("/api/v1/")
+    reader = visitor("reader")
+    page = stack_of(reader)
+    for ours, theirs in (
+        (f"{stack['planes']}/2", f"{page['planes']}/2"),
+        (stack["heat"]["address"], page["heat"]["address"]),
+    ):
+        assert client.get(ours).content == reader.get(theirs).content
+    assert client.get(f"{PAGE_API}/reports/1").content == reader.get(f"{PAGE}/reports/1").content
+    seen = [what for who, what, _ in events(study) if who == "token:program 0"]
+    assert seen == ["study.viewed", "series.viewed", "report.downloaded"]
+    assert program("worklist.read").get(f"{PAGE_API}/reports/1").status_code == 403
 
 
 GUESSED = (
