@@ -19,6 +19,10 @@ _ADDRESS = re.compile(r"[^@\s<>,;:\"\\]+@[^@\s<>,;:\"\\]+")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
+RECORDS = ("hl7", "fhir")
+"""Channels that file what they are told, with its status; the others call people."""
+
+
 class ChannelSection(Section):
     """One way out beside DICOM: kind webhook, mail, hl7 (v2.5.1 ORU^R01 over MLLP) or fhir (R4)."""
 
@@ -82,7 +86,7 @@ class ChannelSection(Section):
         """What it is told."""
         return Rule(
             self.verdicts, self.findings, self.min_score, self.urgency, self.weekdays, _hours(self.hours),
-            self.calling_aets, self.stations, self.institutions,
+            self.calling_aets, self.stations, self.institutions, self.kind in RECORDS,
         )  # fmt: skip
 
     @property

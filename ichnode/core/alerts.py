@@ -60,12 +60,15 @@ class Call:
         Whose scores reach their thresholds.
     expected : bool
         Whether anybody waits for it: not for the answer that only a localizer came, say. Such a call makes no alert.
+    preliminary : bool
+        Whether slices were missing.
     """
 
     called: Called
     scores: Mapping[str, float] = field(default_factory=dict)
     present: frozenset[str] = frozenset()
     expected: bool = True
+    preliminary: bool = False
 
     @property
     def urgency(self) -> int:
@@ -93,6 +96,8 @@ class Rule:
         From and until, local time; over midnight where the second is the earlier one.
     calling_aets, stations, institutions : tuple of str
         Compared without regard to case.
+    keeps_records : bool
+        Whether a preliminary message has to be followed by a final one, although the call is the same.
     """
 
     calls: tuple[str, ...] = ("positive",)
@@ -104,6 +109,7 @@ class Rule:
     calling_aets: tuple[str, ...] = ()
     stations: tuple[str, ...] = ()
     institutions: tuple[str, ...] = ()
+    keeps_records: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,7 @@ class Say(StrEnum):
 
     ALERT = "alert"
     CORRECTION = "correction"
+    FINAL = "final"
 
 
 def what_to_say(rule: Rule, call: Call, site: Site, at: datetime, told: Told | None) -> Say | None:
@@ -162,7 +169,8 @@ def what_to_say(rule: Rule, call: Call, site: Site, at: datetime, told: Told | N
     if told is None:
         return Say.ALERT if is_wanted(rule, call) and is_open(rule, at) and _is_from(rule, site) else None
     if _same(rule, call, told.call):
-        return None
+        completed = rule.keeps_records and told.call.preliminary and not call.preliminary
+        return Say.FINAL if completed else None
     if told.wanted:
         return Say.CORRECTION
     return Say.ALERT if is_wanted(rule, call) else None

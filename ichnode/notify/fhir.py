@@ -187,7 +187,7 @@ def _study(patient: Patient | None) -> dict[str, Any]:
 def _status(message: Message) -> str:
     if message.called == "retracted":
         return "entered-in-error"
-    if message.corrects is not None:
+    if message.is_correction:
         return "corrected"
     return "preliminary" if message.preliminary else "final"
 

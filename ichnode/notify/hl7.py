@@ -179,7 +179,7 @@ def _values(message: Message, finding: FindingFact) -> Iterator[tuple[str, Coded
 
 def _status(message: Message) -> str:
     """Return OBR-25 (table 0123), which is OBX-11 as well (table 0085) but where a W takes it back."""
-    if message.corrects is not None:
+    if message.is_correction:
         return "C"
     return "P" if message.preliminary else "F"
 

@@ -14,6 +14,7 @@ from email.utils import format_datetime
 from ichnode.channel_section import ChannelSection
 from ichnode.errors import PeerRefused, PeerUnreachable
 from ichnode.notify.message import Message, Patient, Said
+from ichnode.notify.smtp_answers import Smtp, SmtpOverTls
 from ichnode.notify.words import headline, sentences
 from ichnode.trust import causes, secret_in, tls_context, why_not_connected
 
@@ -92,9 +93,9 @@ def _connected(channel: ChannelSection, timeout_s: float) -> Iterator[smtplib.SM
     is_encrypted = False
     try:
         if how == "tls":
-            server = smtplib.SMTP_SSL(where, port, own_name, timeout=timeout_s, context=context)
+            server = SmtpOverTls(where, port, own_name, timeout=timeout_s, context=context)
         else:
-            server = smtplib.SMTP(where, port, own_name, timeout=timeout_s)
+            server = Smtp(where, port, own_name, timeout=timeout_s)
             if how == "starttls":
                 server.starttls(context=context)
                 is_encrypted = True

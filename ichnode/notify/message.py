@@ -82,7 +82,7 @@ class Message:
     uid : str
         The same for every attempt to send it; at most 20 characters.
     kind : str
-        ``alert``, ``correction``, ``escalation`` or ``test``.
+        ``alert``, ``correction``, ``final``, ``escalation`` or ``test``.
     called : str
         ``positive``, ``negative``, ``not_analysed``, ``failed`` or ``retracted``.
     created_at : datetime
@@ -96,7 +96,8 @@ class Message:
     reason : (code, sentence) or None
         Why it was not analysed.
     corrects, escalates : str or None
-        `uid` of the message that is no longer true, or that nobody has answered.
+        `uid` of the message that is no longer true (or, in a final one, that was preliminary), or that nobody has
+        answered.
     record : str
         `uid` of the first message about the study on this channel: where a channel keeps records, that of this study.
     step : int or None
@@ -121,6 +122,11 @@ class Message:
     escalates: str | None = None
     step: int | None = None
     patient: Patient | None = None
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether it takes back what was said before."""
+        return self.corrects is not None and self.kind != "final"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def headline(message: Message) -> str:
     """Return the message in a line."""
     if message.kind == "test":
         return f"TEST message of ichnode {message.node}: no patient, no finding"
-    begin = {"correction": "CORRECTION: ", "escalation": "STILL UNREAD: "}.get(message.kind, "")
+    begin = {"correction": "CORRECTION: ", "final": "FINAL: ", "escalation": "STILL UNREAD: "}.get(message.kind, "")
     end = " (preliminary, slices are missing)" if message.preliminary else ""
     return f"{begin}{_CALLS[message.called]}{end}, study {message.study}"
 
@@ -30,7 +30,8 @@ def sentences(message: Message) -> list[str]:
         return ["Somebody tries whether this channel works. Nothing has to be done.", NOTICE]
     said = []
     if message.corrects is not None:
-        said.append(f"Takes the place of message {message.corrects}, which is no longer true.")
+        why = "is no longer true" if message.is_correction else "was preliminary: the missing slices have come"
+        said.append(f"Takes the place of message {message.corrects}, which {why}.")
     if message.escalates is not None:
         said.append(f"Nobody has signed the study off since message {message.escalates}; step {message.step}.")
     if message.reason is not None:

@@ -13,6 +13,7 @@ from pydicom.sr.coding import Code
 from ichnode import __version__
 from ichnode.channel_section import ChannelSection
 from ichnode.config import Settings
+from ichnode.core.alerts import Say
 from ichnode.core.findings import CLASSES
 from ichnode.core.reasons import REASONS
 from ichnode.core.triage import URGENCY
@@ -77,7 +78,7 @@ def message_of(node: Node, channel: ChannelSection, notice: Notice) -> Message:
         vocabulary=_VOCABULARY,
         record=notice.record,
         findings=_findings(outcome["findings"] if analysed else ()),
-        urgency=URGENCY.get(notice.called, URGENCY["failed"]) if notice.corrects is None else URGENCY["positive"],
+        urgency=_urgency(notice),
         preliminary=analysed and bool(result["preliminary"]),
         model=_model(result) if analysed else "",
         reason=_reason(outcome.get("reason")) if notice.called in ("not_analysed", "failed") else None,
@@ -102,6 +103,12 @@ def _findings(found: Sequence[dict[str, Any]]) -> tuple[FindingFact, ...]:
         )
         for one in found
     )  # fmt: skip
+
+
+def _urgency(notice: Notice) -> int:
+    """Return the place in the worklist's order; what was wrong is as urgent as what bleeds."""
+    is_correction = notice.corrects is not None and notice.kind != Say.FINAL
+    return URGENCY["positive"] if is_correction else URGENCY.get(notice.called, URGENCY["failed"])
 
 
 def _model(result: dict[str, Any]) -> str:

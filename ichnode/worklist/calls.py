@@ -75,5 +75,6 @@ def _standing(row: Row[Any]) -> Standing:
         {finding["name"]: finding["score"] for finding in findings},
         frozenset(finding["name"] for finding in findings if finding["score"] >= finding["threshold"]),
         _is_expected(row),
+        called in (Called.POSITIVE, Called.NEGATIVE) and row.preliminary,
     )
     return Standing(call, row.id, row.retracted_at if called is Called.RETRACTED else row.created_at)

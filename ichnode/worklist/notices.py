@@ -106,9 +106,15 @@ def escalate(tx: Connection, now: datetime, ladders: Mapping[str, Ladder]) -> li
     if not unread:
         note(tx, now, "notice.not_escalated", alert.study_id, None, channel=alert.channel)
         return []
+    made_final = (
+        select(_N)
+        .where(_N.c.study_id == alert.study_id, _N.c.corrects_id == alert.id, _N.c.kind == Say.FINAL)
+        .order_by(_N.c.id.desc())
+    )
+    stands = tx.execute(made_final).first() or alert
     return [
         _file(
-            tx, now, alert.study_id, alert.result_id, ladder.steps[done][1], ESCALATION, _call(alert), True,
+            tx, now, alert.study_id, stands.result_id, ladder.steps[done][1], ESCALATION, _call(stands), True,
             escalates_id=alert.id, step=done + 1,
         )
     ]  # fmt: skip
@@ -131,14 +137,17 @@ def _tell(
     heard: Row[Any] | None = None
     for last in _thread(tx, study_id, channel):
         say = what_to_say(rule, stands.call, site, at, Told(_call(last), last.wanted))
-        if say is None and last.kind == ESCALATION and last.state == DeliveryState.WITHDRAWN:
-            continue  # signed off before it was sent: what was said before it counts
-        if say is None and last.state == DeliveryState.WITHDRAWN:
+        is_new = say not in (None, Say.FINAL)
+        if not is_new and last.kind == ESCALATION and (say or last.state == DeliveryState.WITHDRAWN):
+            continue  # what was said before it counts: it repeats that, or was signed off before it was sent
+        if not is_new and last.state == DeliveryState.WITHDRAWN:
             # It may have arrived or not, nor is it known what the channel holds: say it again.
             alarms = stands.call.called is Called.POSITIVE and is_wanted(rule, stands.call)
             say = Say.ALERT if alarms else Say.CORRECTION
         if say is None:
             return None
+        if say is Say.FINAL and last.attempts:
+            return _complete(tx, now, study_id, channel, stands, last)
         _end_escalation(tx, study_id, channel)
         if last.attempts:
             heard = last
@@ -155,6 +164,17 @@ def _tell(
         tx, now, study_id, stands.result_id, channel, say, stands.call, wanted,
         corrects_id=None if heard is None else _root(tx, heard),
         escalate_at=ladder.due_at(now, 0) if ladder is not None and bleeds else None,
+    )  # fmt: skip
+
+
+def _complete(
+    tx: Connection, now: datetime, study_id: int, channel: str, stands: Standing, preliminary: Row[Any]
+) -> Filed:
+    """File what makes a preliminary message final; who was alarmed by it is reminded as before."""
+    _withdraw(tx, now, study_id, channel, _N.c.id == preliminary.id)
+    return _file(
+        tx, now, study_id, stands.result_id, channel, Say.FINAL, stands.call, preliminary.wanted,
+        corrects_id=preliminary.id,
     )  # fmt: skip
 
 
@@ -201,9 +221,12 @@ def _file(
     notice_id = new_key(tx, insert(_N).values(
         uid=uuid.uuid4().hex[:20], study_id=study_id, result_id=result_id, channel=channel,
         ordinal=1 + (tx.scalar(told) or 0), kind=str(kind), called=str(call.called), scores=dict(call.scores),
-        present=sorted(call.present), wanted=wanted, created_at=now, **more,
+        present=sorted(call.present), wanted=wanted, created_at=now,
+        preliminary=call.preliminary and more.get("corrects_id") is None, **more,
     ))  # fmt: skip
-    urgency = URGENCY["positive"] if kind != Say.ALERT else call.urgency  # what was wrong is as urgent as what bleeds
+    urgency = (
+        call.urgency if kind in (Say.ALERT, Say.FINAL) else URGENCY["positive"]
+    )  # what was wrong is as urgent as what bleeds
     tx.execute(insert(_D).values(
         notice_id=notice_id, destination=channel, state=DeliveryState.PENDING, urgency=urgency, attempts=0,
         not_before=now, created_at=now, retry_since=now,
@@ -213,7 +236,7 @@ def _file(
 
 
 def _call(row: Row[Any]) -> Call:
-    return Call(Called(row.called), row.scores, frozenset(row.present))
+    return Call(Called(row.called), row.scores, frozenset(row.present), preliminary=bool(row.preliminary))
 
 
 def _senders(tx: Connection, study_id: int) -> tuple[str, ...]:

@@ -198,6 +198,7 @@ notices = Table(
     Column("scores", JSON, nullable=False),
     Column("present", JSON, nullable=False),
     Column("wanted", Boolean, nullable=False),  # asked for by the channel's rule, not only the end of such a call
+    Column("preliminary", Boolean),  # it says so; null where it is older than that
     Column("corrects_id", Integer, ForeignKey("notices.id")),
     Column("escalates_id", Integer, ForeignKey("notices.id")),
     Column("step", Integer),

@@ -8,11 +8,24 @@ from dataclasses import replace
 
 from ichnode.notify import fhir, hl7, mail, webhook
 from tests.notify import recipe
-from tests.notify.made import AT, CORRECTION, ESCALATION, FAILED, PATIENT, POSITIVE, RETRACTED, SECRET, TEST, channel
+from tests.notify.made import (
+    AT,
+    CORRECTION,
+    ESCALATION,
+    FAILED,
+    FINAL,
+    PATIENT,
+    POSITIVE,
+    RETRACTED,
+    SECRET,
+    TEST,
+    channel,
+)
 
 KINDS = {
     "An alert": POSITIVE,
     "A correction": CORRECTION,
+    "The final message after a preliminary one (hl7, fhir)": FINAL,
     "A retraction": RETRACTED,
     "An escalation": ESCALATION,
     "A series that could not be analysed": FAILED,

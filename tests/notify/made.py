@@ -47,6 +47,7 @@ CORRECTION = replace(
     POSITIVE, uid="60303ae22b998861bce3", kind="correction", called="negative", findings=findings(any=0.31),
     corrects=POSITIVE.uid,
 )  # fmt: skip
+FINAL = replace(POSITIVE, uid="7d793037a0760186574b", kind="final", corrects=POSITIVE.uid)
 ESCALATION = replace(POSITIVE, uid="2c624232cdd221771294", kind="escalation", escalates=POSITIVE.uid, step=1)
 FAILED = replace(
     POSITIVE, uid="4a44dc15364204a80fe8", called="failed", model="", urgency=1, findings=notify._findings(()),
@@ -54,7 +55,7 @@ FAILED = replace(
 )  # fmt: skip
 RETRACTED = replace(CORRECTION, uid="4fc82b26aecb47d2868c", called="retracted", findings=notify._findings(()), model="")
 TEST = replace(POSITIVE, uid="test0123456789abcdef", kind="test", called="not_analysed", findings=(), model="")
-ALL = (POSITIVE, CORRECTION, ESCALATION, FAILED, RETRACTED, TEST)
+ALL = (POSITIVE, CORRECTION, FINAL, ESCALATION, FAILED, RETRACTED, TEST)
 
 
 def channel(kind: str, **options: Any) -> ChannelSection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import fastjsonschema
 import pytest
 
@@ -9,7 +11,7 @@ from ichnode.errors import PeerBusy, PeerRefused, PeerUnreachable
 from ichnode.notify import fhir
 from tests.conftest import missing
 from tests.notify.fhir_r4 import FhirServer, NotFetchedError, validator
-from tests.notify.made import CORRECTION, FAILED, HOSTILE, POSITIVE, RETRACTED, TEST, channel, named
+from tests.notify.made import CORRECTION, FAILED, FINAL, HOSTILE, POSITIVE, RETRACTED, TEST, channel, named
 from tests.notify.receivers import HttpReceiver
 
 RECORDED = (POSITIVE, CORRECTION, FAILED, RETRACTED)
@@ -71,6 +73,16 @@ def test_a_correction_changes_the_very_record(later, status):
     assert {record["status"] for record in server.records.values()} == {status}
     (report,) = [record for (kind, _), record in server.records.items() if kind == "DiagnosticReport"]
     assert POSITIVE.uid in report["conclusion"]
+
+
+def test_a_preliminary_record_becomes_final():
+    server = FhirServer()
+    with HttpReceiver(server.reply).listening() as receiver:
+        send(receiver, replace(POSITIVE, preliminary=True))
+        assert {record["status"] for record in server.records.values()} == {"preliminary"}
+        send(receiver, FINAL)
+    assert len(server.records) == 7
+    assert {record["status"] for record in server.records.values()} == {"final"}
 
 
 def test_codes_values_and_patient():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 from hl7apy.consts import VALIDATION_LEVEL
@@ -13,7 +14,19 @@ from hl7apy.parser import parse_message
 from ichnode.errors import PeerUnreachable
 from ichnode.notify import hl7
 from ichnode.notify.mllp import MOST_ANSWER_BYTES
-from tests.notify.made import ALL, CORRECTION, ESCALATION, FAILED, HOSTILE, POSITIVE, RETRACTED, TEST, channel, named
+from tests.notify.made import (
+    ALL,
+    CORRECTION,
+    ESCALATION,
+    FAILED,
+    FINAL,
+    HOSTILE,
+    POSITIVE,
+    RETRACTED,
+    TEST,
+    channel,
+    named,
+)
 from tests.notify.receivers import MllpReceiver, ack, framed
 from tests.peers import free_port
 
@@ -97,6 +110,9 @@ def test_what_a_positive_says():
 
 def test_what_the_other_messages_say():
     assert {o[11] for o in lines_of(CORRECTION, "OBX")} == {"C"}
+    assert {o[11] for o in lines_of(replace(POSITIVE, preliminary=True), "OBX")} == {"P"}
+    assert {o[11] for o in lines_of(FINAL, "OBX")} == {"F"}
+    assert lines_of(FINAL, "OBR")[0][3] == lines_of(POSITIVE, "OBR")[0][3], "the RIS files it in the same place"
     assert any(POSITIVE.uid in note[3] for note in lines_of(CORRECTION, "NTE")), "it names what it corrects"
     assert {o[11] for o in lines_of(RETRACTED, "OBX")} == {"W"}
     assert {o[5] for o in lines_of(FAILED, "OBX")} == {"373068000^Undetermined^SCT"}

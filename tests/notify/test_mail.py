@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import socketserver
+import threading
+import time
 
 import pytest
 
@@ -109,6 +113,28 @@ def test_nobody_there_silence_and_garbage():
         send(SmtpReceiver(), POSITIVE)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(PeerUnreachable, match="did not answer"):
         mail.send(channel("mail", port=silent.getsockname()[1]), POSITIVE, 0.3, None)
+
+
+@pytest.mark.parametrize("line", [b"220-still greeting\r\n", b"2"], ids=["lines", "bytes"])
+def test_an_answer_that_never_ends_is_given_up(line):
+    class Greets(socketserver.BaseRequestHandler):
+        def handle(self):
+            with contextlib.suppress(OSError):
+                while not over.wait(0 if len(line) > 1 else 0.02):
+                    self.request.sendall(line)
+
+    over = threading.Event()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greets) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            begun = time.monotonic()
+            with pytest.raises(PeerUnreachable):
+                mail.send(channel("mail", port=server.server_address[1]), POSITIVE, 2, None)
+            assert time.monotonic() - begun < 60
+        finally:
+            over.set()
+            server.shutdown()
 
 
 def test_reach_logs_in_and_sends_nothing():

@@ -61,14 +61,14 @@ def heard(worklist, clock):
 def revise(worklist, clock):
     """``revise(0.1)``: one more slice, one more analysis of the series."""
 
-    def again(score, name="study"):
+    def again(score, name="study", missing=None):
         clock.forward(60)
         study = study_facts(name)
         more = series_row(worklist, study).revision
         record(worklist, head_slices(1, seed=f"late {more} {name}"), clock(), study)
         with worklist.write() as tx:
             row = series_row(worklist, study)
-            assert assembly.close(tx, clock(), row, "test", None, {})
+            assert assembly.close(tx, clock(), row, "test", missing, {})
         job = claim(worklist, clock)
         assert finish(worklist, clock, job, answer(job, score))
 
@@ -98,6 +98,49 @@ def test_a_revision_with_the_same_call_makes_none(worklist, clock, look, heard, 
     heard()
     revise(0.8)
     assert look(oncall=Rule()) == []
+
+
+RECORDS = Rule(keeps_records=True)
+
+
+def test_a_preliminary_message_is_made_final_where_records_are_kept_and_nowhere_else(
+    worklist, clock, look, heard, revise
+):
+    analysed_series(worklist, clock, score=0.9)
+    revise(0.9, missing="slice 4")
+    assert look(oncall=Rule(), ris=RECORDS) == [("oncall", "alert", "positive"), ("ris", "alert", "positive")]
+    heard("oncall"), heard("ris")
+    revise(0.8, missing="slice 5")
+    assert look(oncall=Rule(), ris=RECORDS) == []
+    revise(0.8)
+    assert look(oncall=Rule(), ris=RECORDS) == [("ris", "final", "positive")]
+    first, second = rows(worklist, schema.notices, channel="ris")
+    assert (first["preliminary"], second["preliminary"], second["corrects_id"]) == (True, False, first["id"])
+    assert heard("ris") == ["final"]
+    revise(0.9, missing="slice 6")
+    assert look(oncall=Rule(), ris=RECORDS) == [], "what is final does not become preliminary again"
+    revise(0.1)
+    assert look(ris=RECORDS) == [("ris", "correction", "negative")]
+    assert rows(worklist, schema.notices, kind="correction")[0]["corrects_id"] == second["id"]
+
+
+def test_what_makes_it_final_does_not_keep_a_reminder_from_coming(worklist, clock, look, heard, revise):
+    analysed_series(worklist, clock, score=0.9)
+    revise(0.9, missing="slice 4")
+    ladders = {"ris": Ladder(((10.0, "ris"), (20.0, "ris")))}
+    look(ladders, ris=RECORDS)
+    heard("ris")
+    revise(0.8)
+    assert look(ladders, ris=RECORDS) == [("ris", "final", "positive")]
+    clock.forward(9 * 60)
+    assert look(ladders, ris=RECORDS) == [("ris", "escalation", "positive")], "ten minutes after the alert"
+    assert sorted(heard("ris")) == ["escalation", "final"]
+    final, reminder = rows(worklist, schema.notices)[1:]
+    assert reminder["result_id"] == final["result_id"]
+    revise(0.8)
+    assert look(ladders, ris=RECORDS) == []
+    clock.forward(10 * 60)
+    assert look(ladders, ris=RECORDS) == [("ris", "escalation", "positive")]
 
 
 def test_a_revision_that_flips_the_call_corrects_what_was_heard(worklist, clock, look, heard, revise):

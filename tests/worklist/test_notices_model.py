@@ -13,9 +13,21 @@ from ichnode.worklist import deliveries, notices, retractions, schema
 from ichnode.worklist.database import Worklist
 from tests.made import Clock, analysed_series, rows
 
-RULES = {"oncall": Rule(), "ris": Rule(("positive", "negative")), "chief": Rule(("failed",))}
+RULES = {"oncall": Rule(), "ris": Rule(("positive", "negative")), "chief": Rule(("failed",)),
+         "ehr": Rule(("positive", "negative"), keeps_records=True)}  # fmt: skip
 LADDERS = {"oncall": Ladder(((1.0, "oncall"), (2.0, "chief")))}
-ACTS = ("flip", "flip unseen", "flip in flight", "retract", "taken", "lost before", "lost after", "died", "later")
+ACTS = (
+    "complete",
+    "flip",
+    "flip unseen",
+    "flip in flight",
+    "retract",
+    "taken",
+    "lost before",
+    "lost after",
+    "died",
+    "later",
+)
 
 
 class World:
@@ -36,6 +48,9 @@ class World:
             if name != "flip unseen":
                 self.look()
             self.end(claimed, "lost before")
+        elif name == "complete":
+            self.result(self.current()["any_score"], preliminary=False)
+            self.look()
         elif name == "retract":
             with self.worklist.write() as tx:
                 retractions.retract(tx, self.clock(), [1], retractions.WRONG_RESULT, "")
@@ -50,11 +65,12 @@ class World:
         (current,) = [row for row in rows(self.worklist, schema.results) if row["superseded_at"] is None]
         return current
 
-    def result(self, score):
+    def result(self, score, preliminary=True):
         """A new revision, as `results.finish` leaves it."""
         (*_, last) = rows(self.worklist, schema.results)
         findings = [{**finding, "score": score} for finding in last["outcome"]["findings"]]
         made = {**last, "id": None, "superseded_at": None, "retraction": None, "created_at": self.clock()}
+        made["preliminary"] = preliminary
         made |= {"outcome": {**last["outcome"], "findings": findings}, "any_score": score}
         made["verdict"] = "positive" if score > 0.5 else "negative"
         with self.worklist.write() as tx:
@@ -118,13 +134,16 @@ def test_in_the_end_every_channel_believes_what_is_so(tmp_path_factory, empty_wo
                 assert believed[name] == "positive", f"{name} does not know of it after {acts}"
             elif called != "positive":
                 assert believed[name] != "positive", f"{name} still believes it after {acts}"
+        said = [row for row in world.heard["ehr"] if row["kind"] != "escalation"]
+        if said and not current["preliminary"]:
+            assert not said[-1]["preliminary"], f"the record stays preliminary after {acts}"
         for heard in world.heard.values():
             steps = [
                 (row["escalates_id"], row["step"]) for row in {row["id"]: row for row in heard}.values() if row["step"]
             ]
             assert len(set(steps)) == len(steps)
             if not world.lost:
-                told = [row["called"] for row in heard if row["kind"] != "escalation"]
+                told = [row["called"] for row in heard if row["kind"] not in ("escalation", "final")]
                 assert all(one != other for one, other in pairwise(told)), "nothing is said twice"
                 assert len({row["id"] for row in heard}) == len(heard)
     finally:
