@@ -17,7 +17,8 @@ A map shows what raised the score. It is not an outline of a bleed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -67,15 +68,31 @@ def pulls(network: CnnLstm, features: Tensor, wanted: Sequence[tuple[int, int]])
     return torch.stack(rows)
 
 
-def class_activation(network: CnnLstm, pictures: Tensor, pull: Tensor) -> Tensor:
+@contextmanager
+def stage_maps(network: CnnLstm) -> Iterator[list[Tensor]]:
+    """Collect what the explained stage gives, one tensor of shape (n, channels, h, w) a pass through the CNN."""
+    found: list[Tensor] = []
+    stage, _ = stage_of(network)
+    hook = stage.register_forward_hook(lambda _module, _inputs, maps: found.append(maps.clone()))
+    try:
+        yield found
+    finally:
+        hook.remove()
+
+
+def class_activation(network: CnnLstm, maps: Tensor, pull: Tensor, blank: Tensor) -> Tensor:
     """Return gradient times activation, summed over the channels, of each picture; negative parts kept.
+
+    Only what follows the stage is run: a tiny blank picture goes in, and at the stage the given maps take its place.
 
     Parameters
     ----------
-    pictures : tensor of shape (n, channels, H, W)
-        Network input.
+    maps : tensor of shape (n, channels, h, w)
+        From `stage_maps`.
     pull : tensor of shape (n, features)
         From `pulls`, for each picture.
+    blank : tensor of shape (1, input channels, side, side)
+        Any picture that the early stages can take.
 
     Returns
     -------
@@ -87,23 +104,19 @@ def class_activation(network: CnnLstm, pictures: Tensor, pull: Tensor) -> Tensor
     BundleError
         The stage of this backbone gives no map.
     """
-    kept: list[Tensor] = []
     stage, channels = stage_of(network)
-
-    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], maps: Tensor) -> Tensor:
-        kept.append(maps.detach().requires_grad_())  # the graph begins here: earlier layers need none
-        return kept[-1].clone()  # what follows may work in place
-
-    hook = stage.register_forward_hook(keep)
+    if maps.ndim != 4 or maps.shape[1] != channels:
+        raise BundleError(_NO_MAPS)
+    leaf = maps.detach().requires_grad_()  # the graph begins here: earlier layers need none
+    # A clone: what follows may work in place.
+    hook = stage.register_forward_hook(lambda _module, _inputs, _maps: leaf.clone())
     try:
         with torch.enable_grad():
-            score = (network.cnn(pictures) * pull).sum()
-            (gradient,) = torch.autograd.grad(score, kept[-1])
+            score = (network.cnn(blank) * pull).sum()
+            (gradient,) = torch.autograd.grad(score, leaf)
     finally:
         hook.remove()
-    if kept[-1].ndim != 4 or kept[-1].shape[1] != channels:
-        raise BundleError(_NO_MAPS)
-    return (gradient * kept[-1].detach()).sum(1)
+    return (gradient * leaf.detach()).sum(1)
 
 
 def on_image(cells: NDArray[np.float32], field: Field, rows: int, columns: int) -> NDArray[np.float32]:

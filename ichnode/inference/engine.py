@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ichnode.errors import BundleError
-from ichnode.inference.activation import class_activation, on_image, pulls, stage_of
+from ichnode.inference.activation import class_activation, on_image, pulls, stage_maps, stage_of
 from ichnode.inference.bundle import Bundle, load_bundle
 from ichnode.inference.memory import keep_memory
 from ichnode.inference.network import CnnLstm, load_state
@@ -22,6 +22,11 @@ from ichnode.inference.preprocess import Prepared, channels, prepare, with_neigh
 
 MICRO_BATCH = 4
 """Slices that go through the CNN together: bounds memory for any series; more is not faster on a CPU."""
+MOST_KEPT = 256 << 20
+"""Bytes of feature maps that a reading keeps to be explained: 66 slices of ResNet-50 at 512 x 512. Of a longer series
+none are kept, and they are made again for the slices that are explained."""
+BLANK = 64
+"""Side of the blank picture that goes through the early stages of a CNN when the maps behind them are known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +41,8 @@ class Reading:
     prepared : Prepared
     features : tuple of tensors of shape (slabs, features)
         Pooled features; a second one of the mirrored slices where the bundle asks for that reading.
+    maps : tuple of tensors of shape (slabs, channels, h, w)
+        What the explained stage of the CNN gave, for each of `features`; empty when it would be over `MOST_KEPT`.
     shape : (slices, rows, columns)
         Of the volume.
     """
@@ -43,6 +50,7 @@ class Reading:
     scores: NDArray[np.float32]
     prepared: Prepared
     features: tuple[Tensor, ...]
+    maps: tuple[Tensor, ...]
     shape: tuple[int, int, int]
 
 
@@ -130,11 +138,13 @@ class Engine:
         views = (False, True) if self.bundle.preprocessing.mirrored else (False,)
         # No inference_mode: what it makes cannot take part in a gradient later.
         with torch.no_grad():
-            features = tuple(self._features(prepared.hu, mirror) for mirror in views)
+            seen_by = [self._features(prepared.hu, mirror) for mirror in views]
+            features = tuple(pooled for pooled, _ in seen_by)
+            maps = tuple(torch.cat(kept) for _, kept in seen_by if kept)
             read = [torch.sigmoid(self._network.read(seen, [len(seen)])) for seen in features]  # (slabs, 6) each
             scores = torch.stack(read).mean(0)
         slices, rows, columns = volume_hu.shape
-        return Reading(scores.cpu().numpy()[prepared.slab_of], prepared, features, (slices, rows, columns))
+        return Reading(scores.cpu().numpy()[prepared.slab_of], prepared, features, maps, (slices, rows, columns))
 
     def score(
         self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float]
@@ -182,16 +192,32 @@ class Engine:
     def _cells(self, reading: Reading, mirror: int, places: Sequence[tuple[int, int]]) -> Tensor:
         pull = pulls(self._network, reading.features[mirror], places)
         slabs = torch.tensor([slab for slab, _ in places])
+        side = (1, self.bundle.preprocessing.channels, BLANK, BLANK)
+        blank = torch.zeros(side, device=self._device).contiguous(memory_format=torch.channels_last)
         found = [
-            class_activation(self._network, self._pictures(reading.prepared.hu, rows, bool(mirror)), towards)
+            class_activation(self._network, self._maps(reading, rows, mirror), towards, blank)
             for rows, towards in zip(slabs.split(MICRO_BATCH), pull.split(MICRO_BATCH), strict=True)
         ]
         cells = torch.cat(found)
         return cells.flip(-1) if mirror else cells
 
-    def _features(self, hu: Tensor, mirror: bool) -> Tensor:
-        every = torch.arange(len(hu)).split(MICRO_BATCH)
-        return torch.cat([self._network.cnn(self._pictures(hu, rows, mirror)) for rows in every])
+    def _maps(self, reading: Reading, rows: Tensor, mirror: int) -> Tensor:
+        if reading.maps:
+            return reading.maps[mirror][rows.to(self._device)]
+        with torch.no_grad(), stage_maps(self._network) as found:
+            self._network.cnn(self._pictures(reading.prepared.hu, rows, bool(mirror)))
+        return found[0]
+
+    def _features(self, hu: Tensor, mirror: bool) -> tuple[Tensor, list[Tensor]]:
+        """Pool the features of every slab, and keep the maps of the explained stage unless they grow too large."""
+        most = MOST_KEPT // (2 if self.bundle.preprocessing.mirrored else 1)
+        pooled, kept, keeping = [], list[Tensor](), True
+        for rows in torch.arange(len(hu)).split(MICRO_BATCH):
+            with stage_maps(self._network) as found:
+                pooled.append(self._network.cnn(self._pictures(hu, rows, mirror)))
+            kept = [*kept, *found] if keeping else []
+            keeping = sum(part.nbytes for part in kept) <= most and keeping
+        return torch.cat(pooled), kept if keeping else []
 
     def _pictures(self, hu: Tensor, rows: Tensor, mirror: bool) -> Tensor:
         how = self.bundle.preprocessing

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from ichnode.errors import BundleError
-from ichnode.inference.activation import class_activation, on_image, pulls, stage_of
+from ichnode.inference.activation import class_activation, on_image, pulls, stage_maps, stage_of
 from ichnode.inference.bundle import Architecture, Bundle, Preprocessing, write_bundle
-from ichnode.inference.engine import MICRO_BATCH, Engine
+from ichnode.inference.engine import BLANK, MICRO_BATCH, Engine
 from ichnode.inference.network import CnnLstm
 from ichnode.inference.preprocess import Field, channels, prepare
 
@@ -79,21 +79,28 @@ def test_it_is_the_gradient_of_the_whole_network(backbone):
         (gradient,) = torch.autograd.grad(logits[slab, column], seen[0], retain_graph=True)
         expected = (gradient[slab] * seen[0][slab]).sum(0).detach()
         assert expected.abs().max() > 0
-        with torch.no_grad():
+        with torch.no_grad(), stage_maps(network) as kept:
             pull = pulls(network, network.cnn(pictures), [(slab, column)])
-            found = class_activation(network, pictures[slab : slab + 1], pull)[0]
+        found = class_activation(network, kept[0][slab : slab + 1], pull, torch.zeros(1, 3, BLANK, BLANK))[0]
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
 def test_memory_is_bounded_by_the_micro_batch(tiny_bundle, monkeypatch):
     engine = Engine.load(tiny_bundle.folder, device="cpu")
+    kept = engine.read(head(31), positions(31), SPACING)
+    monkeypatch.setattr("ichnode.inference.engine.MOST_KEPT", sum(maps.nbytes for maps in kept.maps) - 1)
     reading = engine.read(head(31), positions(31), SPACING)
+    assert kept.maps and not reading.maps
     seen = []
     forward = engine._network.cnn.forward
-    monkeypatch.setattr(engine._network.cnn, "forward", lambda x: seen.append(len(x)) or forward(x))
-    engine.activations(reading, [(index, 0) for index in range(31)])
-    assert sum(seen) == 31
-    assert max(seen) <= MICRO_BATCH
+    monkeypatch.setattr(engine._network.cnn, "forward", lambda x: seen.append((len(x), bool(x.any()))) or forward(x))
+    wanted = [(index, 0) for index in range(31)]
+    made_again = engine.activations(reading, wanted)
+    assert max(count for count, _ in seen) <= MICRO_BATCH
+    assert sum(count for count, shows in seen if shows) == 31
+    seen.clear()
+    assert engine.activations(kept, wanted).tobytes() == made_again.tobytes()
+    assert set(seen) == {(1, False)}, "only the end of the CNN was run"
 
 
 def test_thin_slices_share_the_map_of_their_slab(engine):
