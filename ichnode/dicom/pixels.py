@@ -72,6 +72,10 @@ def read_volume(
         As `ichnode.dicom.header.parse_file`.
     pseudonyms : bool
         As `ichnode.dicom.header.parse_file`.
+    pseudonyms : bool
+        As `ichnode.dicom.header.parse_file`.
+    pseudonyms : bool
+        As `ichnode.dicom.header.parse_file`.
 
     Returns
     -------
