@@ -20,6 +20,7 @@ from pydantic import ValidationError, field_validator, model_validator
 
 from ichnode.channel_section import ChannelSection, check_escalations
 from ichnode.errors import ConfigError
+from ichnode.retention_section import RetentionSection
 from ichnode.retrain_section import RetrainSection
 from ichnode.sections import (
     CompletenessSection,
@@ -54,6 +55,7 @@ class Settings(Section):
     engine: EngineSection = EngineSection()
     report: ReportSection = ReportSection()
     retrain: RetrainSection = RetrainSection()
+    retention: RetentionSection = RetentionSection()
     destinations: tuple[DestinationSection, ...] = ()
     channels: tuple[ChannelSection, ...] = ()
     delivery: DeliverySection = DeliverySection()

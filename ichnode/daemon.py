@@ -31,6 +31,7 @@ from ichnode.steps.commit import commit_due, take_report
 from ichnode.steps.deliver import deliver_due
 from ichnode.steps.node import Node, open_node
 from ichnode.steps.notify import notify_due
+from ichnode.steps.prune import prune_due, sweep_due
 from ichnode.steps.receive import receive_slice
 from ichnode.steps.recover import begin_boot, free_leases, recover
 from ichnode.steps.report import report_next
@@ -42,6 +43,7 @@ from ichnode.worklist import associations, jobs
 
 DRAIN_S = 30.0
 CLOCK_S = 1.0
+PRUNE_S, SWEEP_S = 60.0, 3600.0
 log = get_logger(__name__)
 
 
@@ -129,6 +131,10 @@ class Daemon:
         report = Tick("report", make_reports)
         ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), announce, *deliver, *commit]
         ticks += [*notify, Tick("shadow", shadow.look, 5.0)]
+        ticks += [
+            Tick("prune", partial(prune_due, node), PRUNE_S),
+            Tick("sweep", partial(sweep_due, node), SWEEP_S),
+        ]
         scp = self._receiver(node, ticks[0])
         for tick in ticks:
             tick.join(scheduler)

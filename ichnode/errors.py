@@ -47,6 +47,12 @@ class BadObject(PermanentError):
     code = "BAD_OBJECT"
 
 
+class FileRemoved(BadObject):
+    """A file of the spool went with its purged series in the very moment at which the same content came again."""
+
+    code = "FILE_REMOVED"
+
+
 class DiskFull(TransientError):
     """The spool's disk is below its watermark."""
 

@@ -20,6 +20,7 @@ _COMMANDS = {
     "model": "List, import, judge, promote and roll back models.",
     "notify": "Try a channel with a message that says that it is a test.",
     "phantom": "Make a synthetic head CT with known truth, as a DICOM series.",
+    "prune": "Remove images that retention lets go, or say what that would be.",
     "retract": "Take back a result that is wrong.",
     "retrain": "Make a candidate model from this hospital's own labels, and judge it.",
     "retry": "Start failed analyses, deliveries and notices again.",

@@ -55,6 +55,8 @@ def _print_study(facts: dict[str, Any]) -> None:
         chosen = "  <- read for this study" if series["id"] == facts["chosen_series_id"] else ""
         click.echo(f"\n  Series {series['series_instance_uid']} ({series['description'] or 'no description'}){chosen}")
         click.echo(f"    {series['state']}, revision {series['revision']}, {series['received']} images")
+        if series["purged_at"]:
+            click.echo(f"    images removed on {series['purged_at'][:10]}")
         if series["reason_code"]:
             click.echo(f"    not analysed: {series['reason_code']}: {series['reason']}")
         if series["missing"]:
@@ -119,5 +121,7 @@ def _print_reports(node: Node, facts: dict[str, Any]) -> None:
     for series in facts["series"]:
         for result in series["results"]:
             for report in result["reports"]:
-                if not result["superseded_at"]:
+                if series["purged_at"]:
+                    click.echo(f"\n{report['kind']}: its file was removed on {series['purged_at'][:10]}.")
+                elif not result["superseded_at"]:
                     click.echo(f"\n{render_text(node.spool.path(report['file']))}")

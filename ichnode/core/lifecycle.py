@@ -12,6 +12,7 @@ class SeriesState(StrEnum):
     RECEIVING = "receiving"
     CLOSED = "closed"
     IGNORED = "ignored"
+    PURGED = "purged"  # its images were removed, its answers stay
 
 
 class JobState(StrEnum):
@@ -60,6 +61,9 @@ SERIES: Transitions = {
     ("ignored", "slice"): "receiving",
     ("closed", "outranked"): "ignored",
     ("ignored", "reconsider"): "receiving",
+    ("closed", "purge"): "purged",
+    ("ignored", "purge"): "purged",
+    ("purged", "slice"): "receiving",
 }
 JOB: Transitions = {
     ("queued", "claim"): "running",

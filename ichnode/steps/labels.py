@@ -89,7 +89,8 @@ def gather(node: Node, outcomes: Path | None) -> Gathered:
             contradictory.append(answered[key].study_id)
         elif ANY in scan:
             slices = said[key].slices if key in said else {}
-            labelled.append(Labelled(answered[key], _patient(owner, answered[key]), scan, slices))
+            patient = patient_digest(owner, answered[key].patient_id, answered[key].study_instance_uid)
+            labelled.append(Labelled(answered[key], patient, scan, slices))
     return Gathered(tuple(labelled), tuple(contradictory), missing)
 
 
@@ -159,6 +160,6 @@ def _together(words: Sequence[Mapping[str, bool]]) -> dict[str, bool] | None:
     return scan
 
 
-def _patient(owner: str, series: Answered) -> str:
-    """Return what tells patients apart on this installation, and says nothing anywhere else."""
-    return digest_of(f"{owner}\n{series.patient_id or series.study_instance_uid}".encode())
+def patient_digest(owner: str, patient_id: str, study_instance_uid: str) -> str:
+    """Return what tells patients apart on the installation `owner`, and says nothing anywhere else."""
+    return digest_of(f"{owner}\n{patient_id or study_instance_uid}".encode())

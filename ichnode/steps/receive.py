@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ichnode.core.identity import digest_of
 from ichnode.dicom.equivalence import same_content
 from ichnode.dicom.header import InstanceHeader, parse_dataset, parse_file
 from ichnode.dicom.part10 import part10_prefix
 from ichnode.dicom.scp import Received
-from ichnode.errors import BadObject, DiskFull
+from ichnode.errors import BadObject, DiskFull, FileRemoved
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.worklist.receipts import Disposition, Receipt, record_receipt
@@ -42,9 +44,12 @@ def receive_slice(node: Node, received: Received) -> int:
     prefix = part10_prefix(
         received.sop_class_uid, received.sop_instance_uid, received.transfer_syntax_uid, received.peer.calling_aet
     )
-    file = node.spool.put_slice(prefix, received.encoded, digest)
-    take_custody(node, header, file, digest, len(prefix) + len(received.encoded), received.association_id)
-    return 0x0000
+    size = len(prefix) + len(received.encoded)
+    while True:
+        file = node.spool.put_slice(prefix, received.encoded, digest)
+        with suppress(FileRemoved):  # it came back in the very moment at which retention removed it: put it again
+            take_custody(node, header, file, digest, size, received.association_id)
+            return 0x0000
 
 
 def adopt_file(node: Node, file: str, size: int) -> None:
@@ -62,20 +67,33 @@ def adopt_file(node: Node, file: str, size: int) -> None:
 def take_custody(
     node: Node, header: InstanceHeader, file: str, digest: str, size: int, association_id: int | None
 ) -> Disposition:
-    """Write the row of a file that is durable."""
+    """Write the row of a file that is durable.
+
+    Raises
+    ------
+    FileRemoved
+        It was removed with its purged series a moment ago; nothing was written.
+    """
     receipt = Receipt(
         header.study, header.sop_instance_uid, header.sop_class_uid, header.transfer_syntax_uid, digest, size, file,
         header.slices, node.now(), association_id,
     )  # fmt: skip
     settle_s = node.settings.completeness.settle_s
     node.spool.settle(file)
-    disposition, others = node.worklist.together(lambda tx: record_receipt(tx, receipt, settle_s, keep_conflict=False))
+
+    def record(tx: Any, keep_conflict: bool = False) -> tuple[Disposition, list[str]]:
+        found = record_receipt(tx, receipt, settle_s, keep_conflict=keep_conflict)
+        if found[0] is not Disposition.DUPLICATE and not node.spool.holds(file):
+            raise FileRemoved("The file of this slice was removed with its series.")
+        return found
+
+    disposition, others = node.worklist.together(record)
     if disposition is not Disposition.CONFLICT:
         return disposition
     if any(same_content(node.spool.path(other), node.spool.path(file)) for other in others):
         node.spool.discard(file)  # the same image in another transfer syntax: one copy is enough
         return Disposition.DUPLICATE
     with node.worklist.write() as tx:
-        disposition, _ = record_receipt(tx, receipt, settle_s, keep_conflict=True)
+        disposition, _ = record(tx, keep_conflict=True)
     log.warning("slice.conflict", digest=digest[:12], remedy="same SOP Instance UID, other content: ask the sender")
     return disposition

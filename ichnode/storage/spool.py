@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ichnode.core.group import Group
@@ -95,6 +96,7 @@ class Spool:
     def _put(self, kind: str, content: bytes, digest: str) -> str:
         name, path = self._place(kind, digest)
         if _is_there(path, len(content)):
+            os.utime(path)  # a file that is no row's and old is swept; this one is about to get one
             sync_directory(path.parent)
         else:
             write_durable(path, content)
@@ -112,11 +114,30 @@ class Spool:
             raise PermanentError(f"{name!r} is not the name of a file in the spool.", "SPOOL_NAME")
         return self.root / name
 
-    def discard(self, name: str) -> None:
-        """Remove a file that no row speaks of, such as a copy of an image that is here in another transfer syntax."""
-        path = self.path(name)
-        path.unlink(missing_ok=True)
-        sync_directory(path.parent)
+    def holds(self, name: str) -> bool:
+        """Tell whether a file is there."""
+        return self.path(name).exists()
+
+    def discard(self, *names: str) -> int:
+        """Remove files that no row speaks of, durably; one that is not there is no error. Returns the bytes freed."""
+        freed = 0
+        paths = [self.path(name) for name in names]
+        for path in paths:
+            with suppress(FileNotFoundError):
+                freed += path.stat().st_size
+                path.unlink()
+        for folder in {path.parent for path in paths}:
+            sync_directory(folder)
+        return freed
+
+    def made_before(self, at: float) -> Iterator[str]:
+        """Yield the reports and heat maps that were last put before `at`, in seconds since the epoch."""
+        for kind in (_REPORTS, _HEAT):
+            with os.scandir(self.root / kind) as entries:
+                for entry in entries:
+                    name = f"{kind}/{entry.name}"
+                    if _NAME.fullmatch(name) and entry.stat().st_mtime < at:
+                        yield name
 
     def slices(self) -> Iterator[tuple[str, int]]:
         """Yield name and size in bytes of every stored instance, for the adoption of files without a row."""

@@ -101,7 +101,7 @@ _ANSWER = object_of({
             "committed_at": _or_null(_TIME), "error": _or_null(TEXT),
         })),
     })),
-    "notices": _list(_NOTICE),
+    "notices": _list(_NOTICE), "purged_at": _or_null(_TIME),
 })  # fmt: skip
 _STUDY = object_of({
     "id": WHOLE, "study_instance_uid": TEXT, "patient_id": TEXT, "patient_name": TEXT, "patient_birth_date": TEXT,
@@ -113,6 +113,7 @@ _STUDY = object_of({
     "series": _list(object_of({
         "id": WHOLE, "series_instance_uid": TEXT, "state": TEXT, "revision": WHOLE, "received": WHOLE,
         "reason_code": _or_null(TEXT), "reason": _or_null(TEXT), "jobs": _list({"type": "object"}),
+        "purged_at": {**_or_null(_TIME), "description": "When its images and files of reports were removed."},
         "results": _list(object_of({"id": WHOLE, "verdict": TEXT, "outcome": {"type": "object"}})),
     })),
     "journal": _list(object_of({

@@ -22,6 +22,8 @@ _WORDS: dict[str, Callable[[Detail], str]] = {
     "series.ignored": lambda d: f"Not to be analysed: {d['reason']}",
     "series.outranked": _plain("A better reconstruction of the study is read instead"),
     "series.reconsidered": _plain("Considered again: the series that was read instead is out"),
+    "series.purged": lambda d: f"Images, heat maps and files of the reports removed: {d['because']}",
+    "study.forgotten": _plain("All that was known of the study was removed"),
     "slice.conflict": _plain("A slice came again with other content; kept and flagged"),
     "job.claimed": lambda d: (
         ("Analysis begins" if d["kind"] == "analyse" else "Report begins")

@@ -57,6 +57,8 @@ def study_of(node: Node, study_id: int) -> dict[str, Any]:
 def series_stack(request: Request, visitor: Visitor) -> Response:
     """Say what slices a series has and what the model says of each."""
     node, study, series = series_of(request)
+    if series["purged_at"]:
+        raise _removed(series["purged_at"])
     stack = _STACKS.made(node, series["id"])
     result = current_result(series)
     address = request.url.path.removesuffix("/stack")
@@ -99,11 +101,19 @@ def report_file(request: Request, visitor: Visitor) -> Response:
     report = next((p for p in reports if p["id"] == request.path_params["report"]), None)
     if report is None:
         raise Refused(404, "NO_REPORT", "There is no such report.")
-    content = node.spool.path(report["file"]).read_bytes()
+    try:
+        content = node.spool.path(report["file"]).read_bytes()
+    except FileNotFoundError:
+        raise _removed(max((s["purged_at"] for s in study["series"] if s["purged_at"]), default=None)) from None
     note_view(request, visitor, "report.downloaded", study["id"], report=report["id"])
     name = f"ichnode-{report['kind']}-{report['id']}.dcm"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type="application/dicom", headers=headers)
+
+
+def _removed(at: str | None) -> Refused:
+    day = f" on {at[:10]}" if at else ""
+    return Refused(410, "IMAGES_REMOVED", f"The images and files of this series were removed{day}; the PACS has them.")
 
 
 class _Stacks:

@@ -50,7 +50,12 @@ def series_to_show(study: dict[str, Any], wanted: int | None) -> dict[str, Any] 
 def answers_of(study: dict[str, Any]) -> list[dict[str, Any]]:
     """Return every answer that was ever given of a study, the latest first, each with who was told of it."""
     found = [
-        {**answer_of(result, study["notices"]), "series_id": series["id"], "series": series["description"]}
+        {
+            **answer_of(result, study["notices"]),
+            "series_id": series["id"],
+            "series": series["description"],
+            "purged_at": series["purged_at"],
+        }  # fmt: skip
         for series in study["series"]
         for result in series["results"]
     ]

@@ -41,7 +41,7 @@ def standing(tx: Connection, study_id: int) -> tuple[Standing | None, bool]:
     then one of a series that somebody may think was read.
     """
     rows = tx.execute(
-        select(_R, _S.c.state).join(_S).where(_S.c.study_id == study_id, _R.c.superseded_at.is_(None))
+        select(_R, _S.c.reason_code).join(_S).where(_S.c.study_id == study_id, _R.c.superseded_at.is_(None))
     ).all()
     unfinished = exists().where(_J.c.series_id == _S.c.id, _J.c.state.in_((JobState.QUEUED, JobState.RUNNING)))
     is_open = tx.scalar(
@@ -62,7 +62,7 @@ def _is_expected(row: Row[Any]) -> bool:
 def _called(row: Row[Any]) -> Called:
     if row.retraction is not None:
         return Called.RETRACTED
-    if row.verdict == Called.NOT_ANALYSED and row.state != SeriesState.IGNORED:
+    if row.verdict == Called.NOT_ANALYSED and row.reason_code is None:
         return Called.FAILED  # it was to be analysed
     return Called(row.verdict)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select
 
 from ichnode.core.findings import Verdict
+from ichnode.core.lifecycle import SeriesState
 from ichnode.worklist import model_tables, schema
 from ichnode.worklist.assembly import Filed, filed_slices
 from ichnode.worklist.database import note
@@ -37,7 +38,7 @@ class Answered:
 
 
 def answered(tx: Connection, series_ids: Iterable[int]) -> list[Answered]:
-    """Return those of the series whose current answer is of their current slices and a model's."""
+    """Return those of the series whose current answer is of their current slices, here still, and a model's."""
     rows = tx.execute(
         select(_S.c.study_id, _S.c.id, _ST.c.study_instance_uid, _ST.c.patient_id, _R.c.outcome)
         .select_from(_S.join(_ST).join(_R, _R.c.series_id == _S.c.id))
@@ -47,6 +48,7 @@ def answered(tx: Connection, series_ids: Iterable[int]) -> list[Answered]:
             _R.c.retraction.is_(None),
             _R.c.revision == _S.c.revision,
             _R.c.verdict.in_((Verdict.POSITIVE, Verdict.NEGATIVE)),
+            _S.c.state != SeriesState.PURGED,
         )
         .order_by(_S.c.id)
     ).all()

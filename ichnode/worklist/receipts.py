@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ichnode.core.lifecycle import JOB, SERIES, SeriesState, advance, sources, target
 from ichnode.core.slices import Slice, StudyFacts
-from ichnode.worklist import schema
+from ichnode.worklist import schema, upkeep_tables
 from ichnode.worklist.database import new_key, note
 from ichnode.worklist.hot import Hot
 
@@ -63,6 +63,7 @@ _COUNT_ONE = Hot(
         due_at=bindparam("due"),
     )
 )
+_KEEP = Hot(delete(upkeep_tables.removals).where(upkeep_tables.removals.c.file == bindparam("file")))
 _INSTANCE = Hot(insert(_I).values({c.name: bindparam(c.name) for c in _I.c if c.name != "id"}))
 
 
@@ -90,6 +91,8 @@ def record_receipt(
     conflict = bool(known)
     if conflict and not keep_conflict:
         return Disposition.CONFLICT, [file for _, file in known]
+    # It may be the file of a purged series that is about to be unlinked: whoever takes this row away first has it.
+    _KEEP.run(tx, file=receipt.file)
     row = _series_row(tx, receipt)
     series_id, study_id, now = row["id"], row["study_id"], receipt.received_at
     _INSTANCE.run(
@@ -103,7 +106,7 @@ def record_receipt(
         note(tx, now, "slice.conflict", study_id, series_id, digest=receipt.digest)
         return Disposition.CONFLICT, [file for _, file in known]
     if row["state"] != SeriesState.RECEIVING:
-        _reopen(tx, row, now)
+        row = _reopen(tx, row, now)
     pause = (now - row["last_slice_at"]).total_seconds() if row["received"] else 0.0
     longest = max(row["longest_pause_s"], pause)  # over a close as well: then this sender pauses longer than was waited
     due = now + timedelta(seconds=settle_s)
@@ -112,8 +115,8 @@ def record_receipt(
 
 
 def known_files(tx: Connection) -> set[str]:
-    """Return the names of all spool files that have a row."""
-    return set(tx.scalars(select(schema.instances.c.file)))
+    """Return the names of all slices in the spool that have a row, or had one and are about to be unlinked."""
+    return {*tx.scalars(select(schema.instances.c.file)), *tx.scalars(select(upkeep_tables.removals.c.file))}
 
 
 def _series_row(tx: Connection, receipt: Receipt) -> dict[str, Any]:
@@ -169,8 +172,14 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
     note(tx, now, "series.opened", study_id, series_id)
 
 
-def _reopen(tx: Connection, row: dict[str, Any], now: datetime) -> None:
+def _reopen(tx: Connection, row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Begin a new revision; of a purged series nothing is there any more, so it is counted anew."""
     revision = row["revision"] + 1
+    anew: dict[str, Any] = {}
+    if row["state"] == SeriesState.PURGED:
+        anew = {"received": 0, "conflicts": 0, "longest_pause_s": 0.0}
+        began = {"first_slice_at": now, "expected": None, "expected_at": None, "purged_at": None}
+        tx.execute(update(_S).where(_S.c.id == row["id"]).values(**anew, **began))
     tx.execute(
         update(schema.series)
         .where(schema.series.c.id == row["id"])
@@ -186,6 +195,7 @@ def _reopen(tx: Connection, row: dict[str, Any], now: datetime) -> None:
     )
     supersede_jobs(tx, row["id"])
     note(tx, now, "series.reopened", row["study_id"], row["id"], revision=revision)
+    return {**row, **anew}
 
 
 def supersede_jobs(tx: Connection, series_id: int, kind: str | None = None) -> None:

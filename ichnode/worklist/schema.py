@@ -96,6 +96,7 @@ series = Table(
     Column("reason", Text),
     Column("preference", JSON),
     Column("description", Text),
+    Column("purged_at", UtcTime),  # when its images were removed
     UniqueConstraint("study_id", "series_instance_uid"),
     Index("series_due", "state", "due_at"),
     Index("series_by_uid", "series_instance_uid"),
@@ -167,6 +168,7 @@ results = Table(
     Column("retraction_remark", Text),
     Index("results_of_series", "series_id", "superseded_at"),
     Index("results_to_reject", "retraction"),
+    Index("results_by_heat", "heat_file"),
 )
 
 reports = Table(

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, exists, insert, select, update
 
 from ichnode.core.findings import CLASSES, Outcome, Verdict
+from ichnode.core.lifecycle import SeriesState
 from ichnode.worklist import model_tables, schema
 from ichnode.worklist.assembly import Filed, filed_slices
 from ichnode.worklist.database import new_key, note
@@ -66,6 +67,7 @@ def claim(tx: Connection, now: datetime, digest: str, since: datetime) -> Task |
             _R.c.verdict.in_((Verdict.POSITIVE, Verdict.NEGATIVE)),
             _R.c.created_at >= since,
             _R.c.revision == _S.c.revision,
+            _S.c.state != SeriesState.PURGED,
             ~exists().where(_W.c.result_id == _R.c.id, _W.c.model_digest == digest),
         )
         .order_by(_R.c.id)

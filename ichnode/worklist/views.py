@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
+from ichnode.core.lifecycle import SeriesState
 from ichnode.worklist import schema
 from ichnode.worklist.told import of_study
 
@@ -68,7 +69,7 @@ def study_ids(tx: Connection) -> list[int]:
 def analysed_series(tx: Connection, study_ids: Sequence[int]) -> list[tuple[int, int]]:
     """Return (study, series) of every series of these studies whose current result is positive or negative.
 
-    Results that were taken back are left out: the images may be another patient's.
+    Results that were taken back are left out: the images may be another patient's. So are series whose images are gone.
     """
     rows = tx.execute(
         select(_SE.c.study_id, _SE.c.id)
@@ -78,6 +79,7 @@ def analysed_series(tx: Connection, study_ids: Sequence[int]) -> list[tuple[int,
             _R.c.verdict.in_(("positive", "negative")),
             _R.c.superseded_at.is_(None),
             _R.c.retraction.is_(None),
+            _SE.c.state != SeriesState.PURGED,
         )
         .order_by(_SE.c.study_id, _SE.c.id)
     )

@@ -1,0 +1,57 @@
+"""kill -9 at every seam of retention: what was marked goes, nothing is adopted, nothing that is needed goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ichnode.config import Settings
+from ichnode.steps.node import open_node, utc_now
+from ichnode.steps.recover import recover
+from ichnode.worklist import schema, upkeep_tables
+from tests.made import Clock, rows
+from tests.steps.pruned import answered, files_of, state_of
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
+
+
+@pytest.mark.parametrize(
+    ("seam", "when"),
+    [
+        ("ichnode.worklist.retention:purge", "after"),  # inside the transaction
+        ("ichnode.worklist.retention:take_removals", "before"),  # marked, nothing unlinked
+        ("ichnode.storage.spool:Spool.discard", "after"),  # unlinked, the marks still there
+    ],
+)
+def test_killed_at_the_seam(seam, when, tmp_path, empty_worklist, head_ct, monkeypatch):
+    data = tmp_path / "data"
+    data.mkdir()
+    shutil.copy(empty_worklist, data)
+    config = tmp_path / "config.toml"
+    config.write_text(f'[node]\ndata = "{data}"\n[retention]\nimages_days = 30\nfree_bytes = 0\n')
+    settings = Settings.model_validate({"node": {"data": str(data)}})
+    node = replace(open_node(settings, "boot"), now=Clock(utc_now() - timedelta(days=40)))
+    slices = sorted(Path(head_ct).iterdir())
+    old = answered(node, slices[:3])
+    monkeypatch.setenv("CRASH_SEAM", f"{seam}:{when}:1")
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(Path(__file__).parent / "seam"), os.environ.get("PYTHONPATH", "")])
+    )
+    command = [sys.executable, "-m", "ichnode", "prune", "--config", str(config)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    monkeypatch.delenv("CRASH_SEAM")
+    recover(node)
+    assert [row["id"] for row in rows(node.worklist, schema.series)] == [old]
+    assert len(rows(node.worklist, schema.instances)) in (0, 3)
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert (state_of(node, old), files_of(node)) == ("purged", [])
+    assert rows(node.worklist, upkeep_tables.removals) == []
+    node.worklist.dispose()
