@@ -55,7 +55,7 @@ def answers_of(study: dict[str, Any]) -> list[dict[str, Any]]:
             "series_id": series["id"],
             "series": series["description"],
             "purged_at": series["purged_at"],
-        }  # fmt: skip
+        }
         for series in study["series"]
         for result in series["results"]
     ]
