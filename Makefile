@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config.toml
 CT_ICH ?= ../shared/data/ct_ich
-DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless chromium
+DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless chromium systemd bubblewrap
+# Helm as a library, Apache-2.0. Its Python part wants 3.12; the tests call the library itself.
+HELM := build/helm
 
 .PHONY: help demo serve test lint bench docs pictures train interop-deps clean
 
@@ -55,6 +57,7 @@ train: $(VENV)/.test  ## train the shipped model anew and cross-validate it (hal
 interop-deps:  ## Debian packages of the peers and validators that tests and benchmarks use
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN)
+	test -d $(HELM) || $(PYTHON) -m pip install --quiet --no-deps --ignore-requires-python --target $(HELM) helm-sdkpy==0.1.32
 
 clean:  ## remove what make made
 	rm -rf $(VENV) demo build *.egg-info

@@ -23,6 +23,7 @@ from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
 from ichnode.errors import ConfigError, TransientError
 from ichnode.log import get_logger
 from ichnode.retraining import schedule_retraining
+from ichnode.service import ServiceManager
 from ichnode.shadowing import ShadowProcess
 from ichnode.steps.announce import announce_due
 from ichnode.steps.assemble import assemble_due
@@ -58,6 +59,7 @@ class Daemon:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = threading.Event()
+        self._service = ServiceManager(os.environ)
 
     def run(self, listening: Callable[[int], None], pages: Callable[[str], None] = lambda address: None) -> None:
         """Run until SIGTERM or SIGINT, then drain.
@@ -143,9 +145,11 @@ class Daemon:
         scheduler.start()
         worker.start()
         listening(port)
+        self._service.ready(f"{self._settings.node.aet} listens on {self._settings.node.host}:{port}")
         if web is not None:
             web.start()
         self._watch_clock(node, ticks)
+        self._service.stopping()
         log.info("node.draining", associations=scp.active_associations())
         if not scp.drain(DRAIN_S):
             log.warning("node.drain_incomplete", remedy="associations were still open and are aborted now")
@@ -172,6 +176,7 @@ class Daemon:
         """Wait until asked to stop. When the clock is set back meanwhile, what is due is due by the new time."""
         seen_at = node.now()
         while not self._stop.wait(CLOCK_S):
+            self._say_alive(ticks[0])
             try:
                 seen_at, before = catch_up(node, seen_at), seen_at
             except TransientError as error:
@@ -180,6 +185,12 @@ class Daemon:
             if seen_at < before:
                 for tick in ticks:
                     tick.join_again()
+
+    def _say_alive(self, assemble: Tick) -> None:
+        """Tell the watchdog while series are looked after: a node that only breathes is to be started again."""
+        watchdog_s = self._service.watchdog_s
+        if watchdog_s is not None and assemble.silent_s() < watchdog_s / 2:
+            self._service.alive()
 
     def _receiver(self, node: Node, assemble: Tick) -> StoreScp:
         receive = self._settings.receive

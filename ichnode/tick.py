@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -34,6 +35,11 @@ class Tick:
         self._wanted = threading.Event()
         self._running = threading.Lock()
         self._scheduler: Any = None
+        self._ended = time.monotonic()
+
+    def silent_s(self) -> float:
+        """Return the seconds since a call came to its end, well or not."""
+        return time.monotonic() - self._ended
 
     def join(self, scheduler: BackgroundScheduler) -> None:
         """Hand the tick to the scheduler."""
@@ -63,6 +69,7 @@ class Tick:
                 self._wanted.clear()
                 self._once()
             finally:
+                self._ended = time.monotonic()
                 self._running.release()
 
     def _once(self) -> None:
