@@ -10,7 +10,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-import fastjsonschema
+import jsonschema
 import pytest
 import yaml
 
@@ -82,12 +82,11 @@ def test_compose_is_as_its_specification_says(name):
     schema = json.loads(
         (resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json").read_text()
     )
-    judge = fastjsonschema.compile(schema, detailed_exceptions=False)
+    judge = jsonschema.validators.validator_for(schema)(schema)
     compose = yaml.safe_load((DEPLOY / name).read_text())
-    judge(compose)
+    judge.validate(compose)
     compose["services"]["ichnode"]["read_onyl"] = True
-    with pytest.raises(fastjsonschema.JsonSchemaException):
-        judge(compose)
+    assert not judge.is_valid(compose)
 
 
 def test_what_compose_mounts_is_there_and_the_node_finds_its_neighbours():
