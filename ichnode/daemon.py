@@ -150,6 +150,8 @@ class Daemon:
             web.start()
         self._watch_clock(node, ticks)
         self._service.stopping()
+        if web is not None:
+            web.drain()
         log.info("node.draining", associations=scp.active_associations())
         if not scp.drain(DRAIN_S):
             log.warning("node.drain_incomplete", remedy="associations were still open and are aborted now")

@@ -8,12 +8,25 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections import Counter
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+_COUNTED = ("association.rejected", "slice.refused")
+_seen: Counter[tuple[str, str]] = Counter()
+
+
+def refusals() -> dict[tuple[str, str], int]:
+    """Return how often each event of refusal was told since the process began, by (event, code).
+
+    What is refused has no row: a peer that is not let in writes nothing.
+    """
+    return dict(_seen)
 
 
 def get_logger(name: str) -> Any:
@@ -35,26 +48,40 @@ def configure(level: str = "info", style: str = "text") -> None:
     level : {"debug", "info", "warning", "error"}
     style : {"text", "json"}
     """
+    lowest = _LEVELS[level]
+
+    def count(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if event.get("event") in _COUNTED:
+            _seen[event["event"], str(event.get("code", ""))] += 1
+        if _LEVELS[method] < lowest:
+            raise structlog.DropEvent
+        return event
+
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False, pad_event_to=24)
     )
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        processors=[count, *shared, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(min(lowest, logging.WARNING)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(
-        stream=sys.stderr, level=max(_LEVELS[level], logging.WARNING), format="%(asctime)s %(name)s %(message)s"
+    # What libraries say through the standard library comes in the same form, so that every line of JSON is JSON.
+    foreign = logging.StreamHandler(sys.stderr)
+    foreign.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared[1:], structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
     )
+    logging.basicConfig(handlers=[foreign], level=max(lowest, logging.WARNING), force=True)
     # pynetdicom logs one line per PDU part and APScheduler one per tick; ours say what matters.
     for noisy in ("pynetdicom", "apscheduler", "pydicom", "highdicom", "httpx2", "httpcore2", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)

@@ -21,6 +21,16 @@ Format = Literal["sr", "text-sr", "sc", "sc-frames", "kos", "pm", "gsps"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+def networks(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is given if all of it are IP addresses or networks; a ValueError says which is not."""
+    for text in given:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(f'{text!r} is neither an IP address nor a network such as "192.0.2.0/24"') from None
+    return given
+
+
 class Section(BaseModel):
     """A table of the configuration file."""
 
@@ -67,12 +77,7 @@ class PeerSection(Section):
     @field_validator("networks")
     @classmethod
     def _are_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        for text in given:
-            try:
-                ipaddress.ip_network(text, strict=False)
-            except ValueError:
-                raise ValueError(f'{text!r} is neither an IP address nor a network such as "192.0.2.0/24"') from None
-        return given
+        return networks(given)
 
 
 class CompletenessSection(Section):

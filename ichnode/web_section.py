@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from ichnode.sections import Port, Seconds, Section, is_loopback
+from ichnode.sections import Port, Seconds, Section, is_loopback, networks
 
 
 class WebSection(Section):
@@ -36,7 +36,17 @@ class WebSection(Section):
         "", description="Link to a viewer such as OHIF; {study_instance_uid} and {series_instance_uid} are filled in."
     )
     pacs_url: str = Field("", description="Link to the PACS, filled in likewise.")
+    metrics_networks: tuple[str, ...] = Field(
+        (),
+        description="IP addresses or CIDR networks that may read /metrics without a token; empty: a token with the "
+        "scope node.read is needed.",
+    )
     upload_bytes: int = Field(256 << 20, ge=1 << 20, description="Bytes that the rule tester takes at once.")
+
+    @field_validator("metrics_networks")
+    @classmethod
+    def _are_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return networks(given)
 
     @field_validator("viewer_url", "pacs_url")
     @classmethod

@@ -84,6 +84,17 @@ def test_no_patient_data_is_logged_or_raised():
     assert found == []
 
 
+def test_no_uid_is_logged():
+    """A study or series is named by its number in the worklist, which leads to nobody without it."""
+    found = []
+    for path in PACKAGE:
+        for call in calls_of(ast.parse(path.read_text()), *(f"log.{level}" for level in LEVELS)):
+            said = " ".join(ast.unparse(value) for value in [*call.args[1:], *(k.value for k in call.keywords)])
+            if re.search(r"(study|series|sop)_?instance|_uid\b|UID\b", said):
+                found.append(f"{named(path)}:{call.lineno}: {ast.unparse(call)}")
+    assert found == []
+
+
 def test_the_search_for_patient_data_finds_it():
     for word in ("patient_name", "patient_id", "PatientID", "patient_birth_date", "accession_number", "family_name"):
         assert PATIENT.search(word)

@@ -21,6 +21,7 @@ from ichnode.web import (
     api,
     errors,
     events,
+    monitoring,
     node_api,
     node_page,
     rules_page,
@@ -54,7 +55,7 @@ def routes(upload_bytes: int) -> list[BaseRoute]:
     return [
         *sign_in.ROUTES, *worklist_page.ROUTES, *events.ROUTES, *node_page.ROUTES, *api.ROUTES, *node_api.ROUTES,
         *rules_page.routes(upload_bytes), *study_page.ROUTES, *study_api.ROUTES, *slices.ROUTES, *teach.ROUTES,
-        Mount("/static", _Kept(directory=STATIC), name="static"),
+        *monitoring.ROUTES, Mount("/static", _Kept(directory=STATIC), name="static"),
     ]  # fmt: skip
 
 
@@ -78,5 +79,7 @@ def create_app(node: Node) -> Starlette:
     app.state.heavy = CapacityLimiter(HEAVY_AT_ONCE)
     app.state.pulse = events.Pulse(node)
     app.state.stopping = threading.Event()
+    app.state.draining = threading.Event()
+    app.state.tally = monitoring.begin_tally(node)
     app.state.seen = {}  # what each open page has shown already; lost, a line more stands in the audit journal
     return app

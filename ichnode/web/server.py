@@ -69,6 +69,10 @@ class WebServer:
         self._opened = first
         self._thread.start()
 
+    def drain(self) -> None:
+        """Say to those who ask that the node is stopping; pages are still there."""
+        self.app.state.draining.set()
+
     def stop(self) -> None:
         """Let what is being answered come to its end, and close the port."""
         self._stopping.set()

@@ -103,7 +103,10 @@ def finish(
         file_report(tx, now, result_id, report, URGENCY[outcome.verdict], wanted.get(report.kind, ()))
     reopen(tx, now, job.study_id, outcome.verdict)
     look_again(tx, now, job.study_id)
-    note(tx, now, "result.made", job.study_id, job.series_id, revision=job.revision, verdict=str(outcome.verdict))
+    note(
+        tx, now, "result.made", job.study_id, job.series_id, revision=job.revision, verdict=str(outcome.verdict),
+        reason=outcome.reason.code if outcome.reason else None, **_waited(tx, now, job.series_id),
+    )  # fmt: skip
     return True
 
 
@@ -114,6 +117,18 @@ def order_of_scores(tx: Connection, series_id: int) -> tuple[tuple[str, int], ..
     )
     outcome = outcomes.first()
     return tuple((instance, frame) for instance, frame in outcome["order"]) if outcome else ()
+
+
+def _waited(tx: Connection, now: datetime, series_id: int) -> dict[str, float]:
+    """Return the seconds from first and from last slice to now, for the journal, where late slices change nothing."""
+    series = schema.series
+    first, last = tx.execute(
+        select(series.c.first_slice_at, series.c.last_slice_at).where(series.c.id == series_id)
+    ).one()
+    return {
+        name: round(max(0.0, (now - at).total_seconds()), 3)
+        for name, at in (("after_first_s", first), ("after_last_s", last))
+    }
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:
