@@ -89,8 +89,11 @@ def test_no_uid_is_logged():
     found = []
     for path in PACKAGE:
         for call in calls_of(ast.parse(path.read_text()), *(f"log.{level}" for level in LEVELS)):
-            said = " ".join(ast.unparse(value) for value in [*call.args[1:], *(k.value for k in call.keywords)])
-            if re.search(r"(study|series|sop)_?instance|_uid\b|UID\b", said):
+            values = [*call.args[1:], *(keyword.value for keyword in call.keywords)]
+            words = [
+                ast.unparse(n) for value in values for n in ast.walk(value) if isinstance(n, ast.Attribute | ast.Name)
+            ]
+            if any(re.search(r"_uid$|UID$|instance$", word) for word in words):
                 found.append(f"{named(path)}:{call.lineno}: {ast.unparse(call)}")
     assert found == []
 
