@@ -173,7 +173,7 @@ def test_every_metric_of_the_alarms_and_the_dashboard_exists(node):
     named = {name for expression in asked for name in NAME.findall(expression)}
     assert len(named) > 20
     assert named - known == set()
-    tried = NAME.findall((DEPLOY / "prometheus" / "alerts_test.yml").read_text())
+    tried = NAME.findall((DEPLOY / "prometheus" / "try_alerts.yml").read_text())
     assert set(tried) - known - {"ichnode_"} == set()
 
 
@@ -190,7 +190,7 @@ def test_every_alarm_says_what_to_do():
 def test_prometheus_takes_the_rules_and_they_ring_when_they_should(component):
     promtool = component("promtool", "prometheus")
     folder = DEPLOY / "prometheus"
-    for command in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
+    for command in (["check", "rules", "alerts.yml"], ["test", "rules", "try_alerts.yml"]):
         done = subprocess.run([promtool, *command], cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
