@@ -8,7 +8,7 @@ DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless c
 # Helm as a library, Apache-2.0. Its Python part wants 3.12; the tests call the library itself.
 HELM := build/helm
 
-.PHONY: help demo serve test lint bench docs pictures train interop-deps clean
+.PHONY: help demo serve test lint bench soak docs pictures train interop-deps clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -39,6 +39,9 @@ lint: $(VENV)/.test  ## style, types, layers
 
 bench: $(VENV)/.test  ## measure beside DCMTK and Orthanc; writes benchmarks/latest.json
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(VENV)/.test  ## a day of a busy hospital in 40 minutes, with everything that goes wrong; writes build/soak.html
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 docs: $(VENV)/.test  ## write the generated documents anew
 	$(BIN)/python -m tests.generated

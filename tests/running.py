@@ -29,6 +29,7 @@ class RunningNode:
         self.sections = sections
         self.aet = "ICHAI"
         self.port = 0
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[str] | None = None
         self._log = folder / "node.log"
         self.worklist = Worklist(f"sqlite:///{self.data / 'worklist.sqlite'}")
@@ -55,7 +56,8 @@ class RunningNode:
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ichnode", "serve", "--config", str(self.config)],
-                stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "OMP_NUM_THREADS": "2"},
+                stdout=subprocess.PIPE, stderr=log, text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "2", **self.environment},
             )  # fmt: skip
         said: list[str] = []
         stdout = self._process.stdout

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import CTImageStorage
 from pynetdicom.transport import AssociationSocket
@@ -30,9 +30,13 @@ class _Scanner(AE):
 
 
 def send_once(
-    port: int, files: Sequence[Path], aet: str = "SCANNER", acknowledged: set[str] | None = None, pause_s: float = 0
-) -> set[str]:
-    """Send files on one association; return the SOP Instance UIDs that were answered with 0x0000."""
+    port: int, files: Sequence[Path | Dataset], aet: str = "SCANNER", acknowledged: set[str] | None = None,
+    pause_s: float = 0, most: int | None = None,
+) -> set[str]:  # fmt: skip
+    """Send files on one association; return the SOP Instance UIDs that were answered with 0x0000.
+
+    With `most` the association is aborted after that many slices.
+    """
     done = set() if acknowledged is None else acknowledged
     try:
         socket.create_connection(("127.0.0.1", port), 5).close()
@@ -46,8 +50,11 @@ def send_once(
     if not association.is_established:
         return done
     try:
-        for file in files:
-            dataset = dcmread(file)
+        for number, file in enumerate(files):
+            if number == most:
+                association.abort()
+                return done
+            dataset = file if isinstance(file, Dataset) else dcmread(file)
             if dataset.SOPInstanceUID in done:
                 continue
             if pause_s:
