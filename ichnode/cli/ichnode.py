@@ -11,6 +11,7 @@ from ichnode.errors import ConfigError, IchnodeError
 
 _COMMANDS = {
     "analyse": "Analyse a folder or file without a server: scores, and a Structured Report file.",
+    "backup": "Copy worklist, spool and models while the node runs.",
     "config": "Check a configuration, or show every setting with its value.",
     "doctor": "Check port, disk, decoders, model, destinations, channels and clock, each with a remedy.",
     "echo": "Ask a destination by C-ECHO, or over the web, whether it answers.",
@@ -22,6 +23,7 @@ _COMMANDS = {
     "notify": "Try a channel with a message that says that it is a test.",
     "phantom": "Make a synthetic head CT with known truth, as a DICOM series.",
     "prune": "Remove images that retention lets go, or say what that would be.",
+    "restore": "Put a backup into an empty data folder.",
     "retract": "Take back a result that is wrong.",
     "retrain": "Make a candidate model from this hospital's own labels, and judge it.",
     "retry": "Start failed analyses, deliveries and notices again.",

@@ -14,6 +14,7 @@ from ichnode.log import get_logger
 from ichnode.steps.labels import patient_digest
 from ichnode.steps.node import Node
 from ichnode.steps.report import installation_id
+from ichnode.storage.holding import unlinking
 from ichnode.worklist import forgetting, lab, retention
 from ichnode.worklist.retention import Candidate, Rule
 
@@ -143,6 +144,11 @@ def _parts(node: Node) -> dict[str, str]:
 
 def _unlink(node: Node) -> tuple[int, int]:
     """Unlink what is marked; the rows of the marks go in the same transaction, after the files."""
+    with unlinking(node.settings.node.data.resolve()) as free:
+        return _unlink_all(node) if free else (0, 0)  # while a backup is made the marks wait
+
+
+def _unlink_all(node: Node) -> tuple[int, int]:
     files = freed = 0
     while True:
         with node.worklist.write() as tx:
