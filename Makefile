@@ -8,7 +8,7 @@ DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless c
 # Helm as a library, Apache-2.0. Its Python part wants 3.12; the tests call the library itself.
 HELM := build/helm
 
-.PHONY: help demo serve test lint bench soak docs pictures train interop-deps clean
+.PHONY: help demo serve test lint bench soak docs sbom pictures train interop-deps clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -45,6 +45,9 @@ soak: $(VENV)/.test  ## a day of a busy hospital in 40 minutes, with everything 
 
 docs: $(VENV)/.test  ## write the generated documents anew
 	$(BIN)/python -m tests.generated
+
+sbom: $(VENV)/.test  ## write the bill of materials (CycloneDX) and the list of licences anew
+	$(BIN)/python -m tests.generated docs/papers/sbom.cdx.json docs/papers/licences.md
 
 pictures: $(VENV)/.test  ## take the documentation's pictures anew, in OHIF and of the pages; needs what `make interop-deps` installs, and npm
 	ICHNODE_REQUIRE_COMPONENTS=1 $(BIN)/python -m pytest tests/browser tests/web/pages/test_looks.py

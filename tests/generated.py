@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from ichnode.core.lifecycle import diagram
 from ichnode.log import configure
 from tests.conformance.statement import statement
 from tests.notify.examples import messages
+from tests.papers.sbom import bill, licences
+from tests.papers.written import hazards, software
 
 ROOT = Path(__file__).parent.parent
 
@@ -84,9 +87,13 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/conformance.md": statement,
     "docs/messages.md": messages,
     "docs/openapi.json": openapi,
+    "docs/papers/hazards.md": hazards,
+    "docs/papers/software.md": software,
+    "docs/papers/licences.md": licences,
+    "docs/papers/sbom.cdx.json": bill,
 }
 
 if __name__ == "__main__":
     configure("error")
-    for name, render in DOCUMENTS.items():
-        (ROOT / name).write_text(render(), encoding="utf-8")
+    for name in sys.argv[1:] or DOCUMENTS:
+        (ROOT / name).write_text(DOCUMENTS[name](), encoding="utf-8")
