@@ -12,7 +12,7 @@ from ichnode.cli.options import config_option, settings_from
 @click.command()
 @config_option
 def command(config: Path | None, data: Path | None) -> int:
-    """Ask the node that runs here whether it can be reached; exit code 1 if not. For the health check of a container.
+    """Ask the node that runs here whether it is alive; exit code 1 if not. For the health check of a container.
 
     It looks at nothing outside of this machine: a PACS that is down makes no node unhealthy.
     `ichnode doctor` looks at all.

@@ -18,7 +18,7 @@ _COMMANDS = {
     "evaluate": "Judge a model bundle on a data set: figures, report, submission file.",
     "export": "Write studies de-identified, with their labels, to take elsewhere.",
     "explain": "Say what the node would do with a file or folder, and why.",
-    "healthy": "Ask the node that runs here whether it can be reached: for containers.",
+    "healthy": "Ask the node that runs here whether it is alive: for containers.",
     "model": "List, import, judge, promote and roll back models.",
     "notify": "Try a channel with a message that says that it is a test.",
     "phantom": "Make a synthetic head CT with known truth, as a DICOM series.",

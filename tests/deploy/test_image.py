@@ -104,3 +104,12 @@ def test_what_compose_mounts_is_there_and_the_node_finds_its_neighbours():
     assert {d.port for d in settings.destinations} == {orthanc["DicomPort"]}
     assert orthanc["DicomModalities"]["ichnode"] == [settings.node.aet, "ichnode", settings.node.port]
     assert orthanc["DicomAet"] in {peer.aet for peer in settings.peers}
+
+
+def test_the_runbook_has_every_alarm():
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())
+    named = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    table = re.findall(r"^\| (Ichnode\w+) \|", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+    paragraphs = re.findall(r"^## (Ichnode\w+)$", (DEPLOY / "alarms.md").read_text(), re.MULTILINE)
+    assert len(named) == 10
+    assert set(table) == set(paragraphs) == named

@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from cyclonedx.factory.license import LicenseFactory
-from cyclonedx.model import HashType, Property
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType, Property
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentScope, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
@@ -105,4 +105,4 @@ def _weights(factory: LicenseFactory) -> Component:
 
 
 def _digest(file: Path) -> HashType:
-    return HashType.from_composite_str(f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}")
+    return HashType(alg=HashAlgorithm.SHA_256, content=hashlib.sha256(file.read_bytes()).hexdigest())
