@@ -18,6 +18,7 @@ from urllib.parse import quote
 import tomli_w
 from pydantic import ValidationError, field_validator, model_validator
 
+from ichnode.audit_section import AuditSection
 from ichnode.channel_section import ChannelSection, check_escalations
 from ichnode.errors import ConfigError
 from ichnode.retention_section import RetentionSection
@@ -61,6 +62,7 @@ class Settings(Section):
     delivery: DeliverySection = DeliverySection()
     database: DatabaseSection = DatabaseSection()
     web: WebSection = WebSection()
+    audit: AuditSection = AuditSection()
     log: LogSection = LogSection()
 
     @field_validator("destinations")

@@ -34,7 +34,8 @@ from ichnode.steps.node import Node, open_node
 from ichnode.steps.notify import notify_due
 from ichnode.steps.prune import prune_due, sweep_due
 from ichnode.steps.receive import receive_slice
-from ichnode.steps.recover import begin_boot, free_leases, recover
+from ichnode.steps.recover import begin_boot, end_boot, free_leases, recover
+from ichnode.steps.relay_audit import relay_audit
 from ichnode.steps.report import report_next
 from ichnode.steps.retract import reject_next
 from ichnode.supervision import WorkerProcess
@@ -84,8 +85,7 @@ class Daemon:
                 signal.signal(number, self._asked_to_stop)
             web = WebServer(node, pages) if self._settings.web.enabled else None
             self._serve(node, listening, web)
-            with node.worklist.write() as tx:
-                associations.end_boot(tx, node.now(), node.boot_id)
+            end_boot(node)
             node.worklist.dispose()
             log.info("node.stopped")
 
@@ -137,6 +137,8 @@ class Daemon:
             Tick("prune", partial(prune_due, node), PRUNE_S),
             Tick("sweep", partial(sweep_due, node), SWEEP_S),
         ]
+        if self._settings.audit.host:
+            ticks.append(Tick("audit", partial(relay_audit, node), 2.0))
         scp = self._receiver(node, ticks[0])
         for tick in ticks:
             tick.join(scheduler)

@@ -8,7 +8,8 @@ from ichnode.errors import BadObject
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.steps.receive import adopt_file
-from ichnode.worklist import associations, clock, deliveries, jobs, receipts
+from ichnode.worklist import associations, audit, clock, deliveries, jobs, receipts, relays
+from ichnode.worklist.relays import ATNA
 
 log = get_logger(__name__)
 
@@ -16,7 +17,18 @@ log = get_logger(__name__)
 def begin_boot(node: Node) -> str:
     """Record this start and return its identity; associations of older starts are lost."""
     with node.worklist.write() as tx:
-        return associations.begin_boot(tx, node.now(), __version__)
+        boot_id = associations.begin_boot(tx, node.now(), __version__)
+        audit.record(tx, node.now(), "node", "node.started", version=__version__)
+        if node.settings.audit.host:
+            relays.begin(tx, ATNA, node.now())
+    return boot_id
+
+
+def end_boot(node: Node) -> None:
+    """Record an orderly stop."""
+    with node.worklist.write() as tx:
+        associations.end_boot(tx, node.now(), node.boot_id)
+        audit.record(tx, node.now(), "node", "node.stopped")
 
 
 def recover(node: Node) -> None:

@@ -12,7 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from ichnode.log import refusals
 from ichnode.steps.node import Node
-from ichnode.worklist import backlog, models, vitals
+from ichnode.worklist import backlog, models, relays, vitals
+from ichnode.worklist.relays import ATNA
 from ichnode.worklist.tally import BOUNDS_S, Tally
 
 _EVENTS: Sequence[tuple[str, str, str, tuple[str, ...]]] = (
@@ -57,6 +58,7 @@ class Measurements:
             states, waits, unread = backlog.by_state(tx), backlog.oldest(tx), backlog.unread(tx)
             boot = vitals.boot(tx, node.boot_id) or {}
             registered = [row for row in models.registered(tx) if row.state == "active"]
+            unsent = {(): relays.waiting(tx, ATNA)} if node.settings.audit.host else {}
             associations, removals = backlog.open_associations(tx, node.boot_id), backlog.to_unlink(tx)
             names = [*node.destinations, *(channel.name for channel in node.settings.channels)]
             outlets = [(vitals.outlet(tx, now, name), backlog.waiting_for(tx, name)) for name in names]
@@ -75,6 +77,7 @@ class Measurements:
                      {(status,): number for status, number in unread.items()})  # fmt: skip
         yield _gauge("ichnode_associations_open", "Associations that are open now.", (), {(): associations})
         yield _gauge("ichnode_files_to_unlink", "Files of purged series still to be unlinked.", (), {(): removals})
+        yield _gauge("ichnode_audit_unsent", "Rows of the audit journal that the repository has not got.", (), unsent)
         yield from _outlets(now, outlets)
         yield from self._machine(boot)
         active = {(m.name, m.version, m.digest): 1 for m in registered}

@@ -13,3 +13,10 @@ removals = Table(
     Column("series_id", Integer, nullable=False),
     Index("removals_of_series", "series_id"),
 )
+
+relays = Table(
+    "relays",  # who gets the audit journal, and up to which row it has arrived
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("last_id", Integer, nullable=False),
+)
