@@ -21,6 +21,7 @@ from pydantic import ValidationError, field_validator, model_validator
 from ichnode.audit_section import AuditSection
 from ichnode.channel_section import ChannelSection, check_escalations
 from ichnode.errors import ConfigError
+from ichnode.peer_section import PeerSection
 from ichnode.retention_section import RetentionSection
 from ichnode.retrain_section import RetrainSection
 from ichnode.sections import (
@@ -31,13 +32,13 @@ from ichnode.sections import (
     EngineSection,
     LogSection,
     NodeSection,
-    PeerSection,
     ReceiveSection,
     ReportSection,
     Section,
     SelectionSection,
     SourceSection,
 )
+from ichnode.tls_section import TlsSection
 from ichnode.web_section import WebSection
 
 # Not settings: where the configuration is, and what the tests take.
@@ -48,6 +49,7 @@ class Settings(Section):
     """All settings. Immutable once loaded."""
 
     node: NodeSection = NodeSection()
+    tls: TlsSection = TlsSection()
     receive: ReceiveSection = ReceiveSection()
     peers: tuple[PeerSection, ...] = ()
     completeness: CompletenessSection = CompletenessSection()
@@ -85,6 +87,15 @@ class Settings(Section):
     def _one_outbox(self) -> Self:
         if shared := {d.name for d in self.destinations} & {c.name for c in self.channels}:
             raise ValueError(f"channels: {min(shared)} is the name of a destination, too: give it another one")
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.tls.certificate and self.tls.plain_port and self.tls.port == self.node.port != 0:
+            raise ValueError("tls.port is node.port: give one of them another port, or set tls.plain_port = false")
+        asking = [f"peers.{i}" for i, peer in enumerate(self.peers) if peer.tls or peer.certificates]
+        if asking and not self.tls.certificate:
+            raise ValueError(f"{asking[0]} asks for TLS, which tls.certificate switches on: give it")
         return self
 
     @property

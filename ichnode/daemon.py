@@ -11,14 +11,15 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from types import FrameType
-from typing import IO
+from typing import IO, TypeAlias
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from ichnode.config import Settings
-from ichnode.dicom.access import PROVIDER_BUSY, AllowedPeer, Peer, Refusal, Reporter
+from ichnode.dicom.access import PROVIDER_BUSY, Peer, Refusal, Reporter, allowed_peer
 from ichnode.dicom.scp import Received, ScpLimits, StoreScp
+from ichnode.dicom.secure import Identity, SecurePort
 from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
 from ichnode.errors import ConfigError, TransientError
 from ichnode.log import get_logger
@@ -46,6 +47,8 @@ from ichnode.worklist import associations, jobs
 DRAIN_S = 30.0
 CLOCK_S = 1.0
 PRUNE_S, SWEEP_S = 60.0, 3600.0
+Listening: TypeAlias = Callable[[int | None, int | None], None]
+"""Told the port without TLS and the one with it."""
 log = get_logger(__name__)
 
 
@@ -62,13 +65,13 @@ class Daemon:
         self._stop = threading.Event()
         self._service = ServiceManager(os.environ)
 
-    def run(self, listening: Callable[[int], None], pages: Callable[[str], None] = lambda address: None) -> None:
+    def run(self, listening: Listening, pages: Callable[[str], None] = lambda address: None) -> None:
         """Run until SIGTERM or SIGINT, then drain.
 
         Parameters
         ----------
         listening : callable
-            Told the port once peers may call.
+            Told the port without TLS and the one with it, once peers may call.
         pages : callable
             Told the address of the pages once a browser may open it.
 
@@ -93,7 +96,7 @@ class Daemon:
         """Ask the node to drain and end."""
         self._stop.set()
 
-    def _serve(self, node: Node, listening: Callable[[int], None], web: WebServer | None) -> None:
+    def _serve(self, node: Node, listening: Listening, web: WebServer | None) -> None:
         boot_at, outlets = node.now(), (*self._settings.destinations, *self._settings.channels)
         scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(8 + 2 * len(outlets))}, timezone="UTC")
         committing = [d for d in self._settings.destinations if d.commitment]
@@ -143,11 +146,11 @@ class Daemon:
         for tick in ticks:
             tick.join(scheduler)
         schedule_retraining(node, scheduler, self._stop)
-        port = self._open_port(scp)
+        ports = self._open_ports(scp)
         scheduler.start()
         worker.start()
-        listening(port)
-        self._service.ready(f"{self._settings.node.aet} listens on {self._settings.node.host}:{port}")
+        listening(*ports)
+        self._service.ready(f"{self._settings.node.aet} listens on {self._settings.node.host}:{ports[0] or ports[1]}")
         if web is not None:
             web.start()
         self._watch_clock(node, ticks)
@@ -164,15 +167,15 @@ class Daemon:
         shadow.stop()
         worker.stop(DRAIN_S)
 
-    def _open_port(self, scp: StoreScp) -> int:
+    def _open_ports(self, scp: StoreScp) -> tuple[int | None, int | None]:
         try:
             return scp.start()
         except OSError as error:
             section = self._settings.node
             why = os.strerror(error.errno) if error.errno else error
             raise ConfigError(
-                f"Cannot listen on {section.host}:{section.port}: {why}. "
-                "End the program that has the port, or set node.host or node.port.",
+                f"Cannot listen on {section.host}:{error.filename}: {why}. "
+                "End the program that has the port, or set node.host, node.port or tls.port.",
                 "PORT",
             ) from error
 
@@ -197,7 +200,7 @@ class Daemon:
             self._service.alive()
 
     def _receiver(self, node: Node, assemble: Tick) -> StoreScp:
-        receive = self._settings.receive
+        receive, tls = self._settings.receive, self._settings.tls
         committing = [d for d in self._settings.destinations if d.commitment]
 
         def opened(peer: Peer) -> int:
@@ -223,7 +226,7 @@ class Daemon:
         return StoreScp(
             self._settings.node.aet,
             self._settings.node.host,
-            self._settings.node.port,
+            self._settings.node.port if tls.plain_port else None,
             limits=ScpLimits(
                 max_associations=receive.max_associations,
                 per_peer_associations=receive.associations_per_peer,
@@ -234,7 +237,7 @@ class Daemon:
                 dimse_timeout_s=receive.idle_timeout_s,
                 socket_timeout_s=receive.stall_timeout_s,
             ),
-            allowed=[AllowedPeer(p.aet, p.networks) for p in self._settings.peers],
+            allowed=[allowed_peer(p) for p in self._settings.peers],
             storage_classes=STORAGE_CLASSES,
             syntaxes=decodable_syntaxes(),
             store=store,
@@ -243,7 +246,15 @@ class Daemon:
             accepting=accepting,
             reporters=[Reporter(d.aet, d.host) for d in committing],
             reported=partial(take_report, node) if committing else None,
+            tls_port=tls.port,
+            secure=self._secure_port(),
         )
+
+    def _secure_port(self) -> SecurePort | None:
+        tls = self._settings.tls
+        if not tls.certificate:
+            return None
+        return SecurePort(Identity(tls.certificate, tls.key, tls.ca_file), tls.require_certificate)
 
     def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
         self._stop.set()

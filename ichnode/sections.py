@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from ichnode.trust import plain_fingerprint
 
 _AET = r"[\x21-\x5B\x5D-\x7E]([\x20-\x5B\x5D-\x7E]*[\x21-\x5B\x5D-\x7E])?"
 Aet = Annotated[str, Field(min_length=1, max_length=16, pattern=f"^{_AET}$")]
@@ -18,7 +20,14 @@ AetOrNone = Annotated[str, Field(max_length=16, pattern=f"^({_AET})?$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 Format = Literal["sr", "text-sr", "sc", "sc-frames", "kos", "pm", "gsps"]
+Fingerprint = Annotated[str, AfterValidator(lambda text: plain_fingerprint(text) if text else "")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+_OWN_CERTIFICATE = "PEM file with the node's own certificate, for mutual TLS{}."
+_CA_FILE = "PEM file with the certificates of its authority; empty: {}those that this machine trusts."
+_CERTIFICATE_NAME = "Name that its certificate has to hold, with tls; empty: its host."
+_FINGERPRINT = "SHA-256 fingerprint of its certificate, with tls: that one and no other, whoever issued it."
 
 
 def networks(given: tuple[str, ...]) -> tuple[str, ...]:
@@ -68,18 +77,6 @@ class ReceiveSection(Section):
     )
 
 
-class PeerSection(Section):
-    """One peer that may send. Without any entry, loopback peers may send and nobody else."""
-
-    aet: str = Field("*", description="Calling AE title; * is any.")
-    networks: tuple[str, ...] = Field((), description="IP addresses or CIDR networks; empty is any.")
-
-    @field_validator("networks")
-    @classmethod
-    def _are_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        return networks(given)
-
-
 class CompletenessSection(Section):
     """When a series is taken as complete (evidence first, time last)."""
 
@@ -100,6 +97,17 @@ class SourceSection(Section):
     host: str = Field("127.0.0.1", description="Its address.")
     port: Port = Field(104, description="Its port.")
     ask_every_s: Seconds = Field(5, description="Seconds between two questions about one series.")
+    tls: bool = Field(False, description="Whether it is called over TLS.")
+    ca_file: str = Field("", description=_CA_FILE.format("tls.ca_file, or else "))
+    client_certificate: str = Field("", description=_OWN_CERTIFICATE.format("; empty: tls.certificate"))
+    client_key: str = Field("", description="PEM file with the key of `client_certificate`; empty: in the same file.")
+    certificate_name: str = Field("", description=_CERTIFICATE_NAME)
+    fingerprint: Fingerprint = Field("", description=_FINGERPRINT)
+
+    @model_validator(mode="after")
+    def _is_secure_throughout(self) -> Self:
+        check_tls(self)
+        return self
 
 
 class SelectionSection(Section):
@@ -151,11 +159,12 @@ class DestinationSection(Section):
     token_file: str = Field("", description="File with its bearer token, read at each attempt.")
     user: str = Field("", description="User name of HTTP Basic authentication.")
     password_file: str = Field("", description="File with the password of `user`, read at each attempt.")
-    ca_file: str = Field(
-        "", description="PEM file with the certificates of its authority; empty: those that this machine trusts."
-    )
-    client_certificate: str = Field("", description="PEM file with the node's own certificate, for mutual TLS.")
+    tls: bool = Field(False, description="Whether it is called over TLS, for C-STORE; https is in `url`.")
+    ca_file: str = Field("", description=_CA_FILE.format("for C-STORE tls.ca_file, or else "))
+    client_certificate: str = Field("", description=_OWN_CERTIFICATE.format("; empty: for C-STORE tls.certificate"))
     client_key: str = Field("", description="PEM file with the key of `client_certificate`; empty: in the same file.")
+    certificate_name: str = Field("", description=_CERTIFICATE_NAME)
+    fingerprint: Fingerprint = Field("", description=_FINGERPRINT)
     allow_plain_http: bool = Field(
         False, description="Whether results may travel unencrypted, over http:// to another machine."
     )
@@ -186,17 +195,31 @@ class DestinationSection(Section):
         if self.url:
             if self.aet or self.host:
                 raise ValueError("keep either aet and host (C-STORE) or url (STOW-RS), and delete the other")
+            if given := [name for name in _OF_TLS if getattr(self, name)]:
+                raise ValueError(f"{given[0]} is for C-STORE: delete it; a url begins with https")
             _check_url(self)
         elif not (self.aet and self.host):
             raise ValueError("give aet and host (C-STORE), or url (STOW-RS)")
         elif given := [name for name in _OF_URL if getattr(self, name)]:
             raise ValueError(f"{given[0]} belongs to a destination with a url: delete it, or give url")
+        else:
+            check_tls(self)
         return self
 
 
-_OF_URL = (
-    "token_file", "user", "password_file", "ca_file", "client_certificate", "client_key", "allow_plain_http",
-)  # fmt: skip
+_OF_URL = ("token_file", "user", "password_file", "allow_plain_http")
+_OF_TLS = ("tls", "certificate_name", "fingerprint")
+
+
+def check_tls(given: SourceSection | DestinationSection) -> None:
+    """Raise where settings of TLS contradict each other; `given` is called by DIMSE."""
+    files = ("ca_file", "client_certificate", "client_key", "certificate_name", "fingerprint")
+    if not given.tls and (useless := [name for name in files if getattr(given, name)]):
+        raise ValueError(f"{useless[0]} is for TLS: set tls = true, or delete it")
+    if given.client_key and not given.client_certificate:
+        raise ValueError("client_key needs client_certificate: give its file")
+    if given.fingerprint and (other := [name for name in ("ca_file", "certificate_name") if getattr(given, name)]):
+        raise ValueError(f"keep either fingerprint or {other[0]}, and delete the other")
 
 
 def _check_url(given: DestinationSection) -> None:

@@ -5,6 +5,7 @@ For everything that the node calls over TLS, whatever it speaks there.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from ichnode.errors import PeerRefused
 
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _OTHER_NAME = (62, 64)
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
 _OUT_OF_TIME = (9, 10)
@@ -68,7 +70,7 @@ def tls_context(name: str, ca_file: str, client_certificate: str, client_key: st
     return context
 
 
-def why_not_connected(error: BaseException, address: str, plain: str = "plain HTTP") -> str | None:
+def why_not_connected(error: BaseException, address: str, plain: str = "plain HTTP", name: str = "") -> str | None:
     """Return the end of a sentence: what the operating system or OpenSSL said; None where it was neither.
 
     Parameters
@@ -77,12 +79,15 @@ def why_not_connected(error: BaseException, address: str, plain: str = "plain HT
         The settings that hold the address.
     plain : str
         What a peer without TLS would speak.
+    name : str
+        The setting that holds the name of its certificate, where that is not `address`.
     """
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             if cause.verify_code in _OTHER_NAME:
+                setting = name or address
                 return (
-                    f": its certificate is for another host name. Put that name into {address}, or have it issued anew."
+                    f": its certificate is for another host name. Put that name into {setting}, or have it issued anew."
                 )
             if cause.verify_code in _OUT_OF_TIME:
                 return ": its certificate has expired or is not valid yet. Renew it there, and look at the clock here."
@@ -93,6 +98,22 @@ def why_not_connected(error: BaseException, address: str, plain: str = "plain HT
         if isinstance(cause, socket.gaierror):
             return f": the host name is unknown. Check {address}."
     return None
+
+
+def plain_fingerprint(text: str) -> str:
+    """Return a SHA-256 fingerprint as 64 lower-case digits, however openssl or a browser wrote it.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    digits = text.lower().rpartition("=")[2].replace(":", "").replace(" ", "")
+    if not _FINGERPRINT.fullmatch(digits):
+        raise ValueError(
+            f"{text!r} is no SHA-256 fingerprint: take what `openssl x509 -noout -fingerprint -sha256 -in FILE` says"
+        )
+    return digits
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -33,22 +33,33 @@ class Authority:
         self.certificate = folder / "authority.pem"
         self._request("authority", "-x509", "-days", "2", "-subj", "/CN=authority of a test")
 
-    def issue(self, name: str, alternatives: str = "IP:127.0.0.1,DNS:localhost") -> Issued:
-        """Issue a certificate for the names `alternatives`, in openssl's notation."""
-        request = self._request(name, "-subj", f"/CN={name}")
+    def issue(
+        self, name: str, alternatives: str = "IP:127.0.0.1,DNS:localhost", *, days: int = 2, more: str = "",
+        keys: tuple[str, ...] = KEYS,
+    ) -> Issued:  # fmt: skip
+        """Issue a certificate for the names `alternatives`, in openssl's notation; expired with `days` below 0."""
+        request = self._request(name, "-subj", f"/CN={name}", keys=keys)
         certificate, key, both = (self.folder / f"{name}.{end}" for end in ("pem", "key.pem", "both.pem"))
         extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={alternatives}\n")
+        extensions.write_text(f"subjectAltName={alternatives}\n{more}")
         self._openssl(
             "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.folder / "authority.key.pem",
-            "-days", "2", "-extfile", extensions, "-out", certificate,
+            "-days", str(days), "-extfile", extensions, "-out", certificate,
         )  # fmt: skip
         both.write_text(certificate.read_text() + key.read_text())
         return Issued(certificate, key, both)
 
-    def _request(self, name: str, *options: str) -> Path:
+    def self_signed(self, name: str) -> Issued:
+        """Make a certificate that nobody else has signed."""
+        names = ("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
+        certificate = self._request(name, "-x509", "-days", "2", "-subj", f"/CN={name}", *names)
+        key, both = self.folder / f"{name}.key.pem", self.folder / f"{name}.both.pem"
+        both.write_text(certificate.read_text() + key.read_text())
+        return Issued(certificate, key, both)
+
+    def _request(self, name: str, *options: str, keys: tuple[str, ...] = KEYS) -> Path:
         out = self.folder / f"{name}.{'pem' if '-x509' in options else 'csr'}"
-        self._openssl("req", *KEYS, "-keyout", self.folder / f"{name}.key.pem", "-out", out, *options)
+        self._openssl("req", *keys, "-keyout", self.folder / f"{name}.key.pem", "-out", out, *options)
         return out
 
     def _openssl(self, *arguments: str | Path) -> None:

@@ -114,7 +114,7 @@ def test_two_destinations_of_one_name_are_refused_without_repeating_them(refusal
         ("host = 'h'", "give aet and host (C-STORE), or url (STOW-RS)"),
         ("aet = 'A'", "give aet and host (C-STORE), or url (STOW-RS)"),
         ("aet = 'A'\nurl = 'https://p'", "keep either aet and host (C-STORE) or url (STOW-RS), and delete the other"),
-        ("aet = 'A'\nhost = 'h'\nca_file = 'f'", "ca_file belongs to a destination with a url: delete it, or give url"),
+        ("aet = 'A'\nhost = 'h'\nca_file = 'f'", "ca_file is for TLS: set tls = true, or delete it"),
         ("url = 'pacs.example'", "url is none; write it as https://pacs.example/dicom-web"),
         ("url = 'https://pacs example'", "url is none; write it as https://pacs.example/dicom-web"),
         ("url = 'https://p:70000'", "url is none; write it as https://pacs.example/dicom-web"),

@@ -36,4 +36,4 @@ def remotes_from(settings: Settings, destination: str | None, target: str | None
     if not chosen:
         known = ", ".join(d.name for d in settings.destinations) or "none is configured"
         raise click.UsageError(f"No such destination ({known}). Name one, or give --to AET@HOST:PORT.")
-    return [remote_of(d, calling, timeout_s) for d in chosen]
+    return [remote_of(d, calling, timeout_s, settings.tls) for d in chosen]

@@ -22,9 +22,10 @@ def command(config: Path | None, data: Path | None, aet: str | None, host: str |
     settings = settings_from(config, data, node__aet=aet, node__host=host, node__port=port)
     from ichnode.daemon import Daemon
 
-    def listening(bound: int) -> None:
-        node = settings.node
-        click.echo(f"ichnode {node.aet} listens on {node.host}:{bound} (research use only)")
+    def listening(plain: int | None, secure: int | None) -> None:
+        node, also = settings.node, f" and over TLS on {secure}" if plain and secure else ""
+        only = "" if plain else " over TLS"
+        click.echo(f"ichnode {node.aet} listens on {node.host}:{plain or secure}{only}{also} (research use only)")
 
     def pages(address: str) -> None:
         click.echo(f"The worklist is at {address}")

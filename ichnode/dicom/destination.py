@@ -7,14 +7,18 @@ from pathlib import Path
 
 from ichnode.dicom.requestor import Remote
 from ichnode.dicom.scu import echo, store
+from ichnode.dicom.secure import Identity, Trust
 from ichnode.dicom.store_answers import Alternatives, StoreAnswer
 from ichnode.dicom.stow import stow
 from ichnode.dicom.web import web_echo
 from ichnode.https import WebRemote
-from ichnode.sections import DestinationSection
+from ichnode.sections import DestinationSection, SourceSection
+from ichnode.tls_section import TlsSection
 
 
-def remote_of(destination: DestinationSection, calling_aet: str, timeout_s: float) -> Remote | WebRemote:
+def remote_of(
+    destination: DestinationSection, calling_aet: str, timeout_s: float, tls: TlsSection | None = None
+) -> Remote | WebRemote:
     """Return a destination as the wire needs it.
 
     Parameters
@@ -24,14 +28,35 @@ def remote_of(destination: DestinationSection, calling_aet: str, timeout_s: floa
         AE title of the node; a service on the web has no use for it.
     timeout_s : float
         Longest wait for an answer.
+    tls : TlsSection, optional
+        How the node shows itself, and whom it trusts, where the destination does not say.
     """
     d = destination
     if not d.url:
-        return Remote(d.name, d.aet, d.host, d.port, calling_aet, timeout_s=timeout_s)
+        return Remote(
+            d.name, d.aet, d.host, d.port, calling_aet, timeout_s=timeout_s, trust=trust_of(d, tls or TlsSection())
+        )
     return WebRemote(
         d.name, d.url, d.token_file, d.user, d.password_file, d.ca_file, d.client_certificate, d.client_key,
         timeout_s=timeout_s,
     )  # fmt: skip
+
+
+def source_of(source: SourceSection, calling_aet: str, timeout_s: float, tls: TlsSection) -> Remote:
+    """Return the source as the wire needs it; `timeout_s` is for the connection, too."""
+    return Remote(
+        "source", source.aet, source.host, source.port, calling_aet,
+        timeout_s=timeout_s, connect_timeout_s=timeout_s, trust=trust_of(source, tls),
+    )  # fmt: skip
+
+
+def trust_of(called: DestinationSection | SourceSection, tls: TlsSection) -> Trust | None:
+    """Return how a peer is called over TLS; None for one that is called without."""
+    if not called.tls:
+        return None
+    own = (called.client_certificate, called.client_key) if called.client_certificate else (tls.certificate, tls.key)
+    ca_file = "" if called.fingerprint else called.ca_file or tls.ca_file
+    return Trust(Identity(*own, ca_file), called.certificate_name, called.fingerprint)
 
 
 def ask_whether_there(remote: Remote | WebRemote) -> None:
@@ -67,4 +92,6 @@ def give(
 
 def address_of(remote: Remote | WebRemote) -> str:
     """Return where a destination is, for people."""
-    return remote.url if isinstance(remote, WebRemote) else f"{remote.aet} at {remote.host}:{remote.port}"
+    if isinstance(remote, WebRemote):
+        return remote.url
+    return f"{remote.aet} at {remote.host}:{remote.port}{' over TLS' if remote.trust else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
 
@@ -65,3 +66,40 @@ class MemoryBudget:
         """Return what `take` gave."""
         with self._lock:
             self.free_bytes += count
+
+
+class Pace:
+    """How far a peer is ahead of the rate at which it may send, over all its associations.
+
+    Each slice costs the time that it takes at the allowed rate. Who is ahead by no more than `BURST_S` is not held up,
+    so that a scanner may send a series at full speed and be quiet afterwards.
+
+    Parameters
+    ----------
+    slices_per_s, bytes_per_s : float
+        0 is any.
+    """
+
+    BURST_S = 10.0
+
+    def __init__(self, slices_per_s: float, bytes_per_s: float) -> None:
+        self._slices_per_s, self._bytes_per_s = slices_per_s, bytes_per_s
+        self._paid_until = 0.0
+        self._lock = threading.Lock()
+
+    def took(self, count_bytes: int) -> float:
+        """Count one slice of `count_bytes`; return the seconds for which its sender has to be held up."""
+        cost_s = 1 / self._slices_per_s if self._slices_per_s else 0.0
+        if self._bytes_per_s:
+            cost_s = max(cost_s, count_bytes / self._bytes_per_s)
+        if not cost_s:
+            return 0.0
+        now = time.monotonic()
+        with self._lock:
+            self._paid_until = max(self._paid_until, now) + cost_s
+            return max(self._paid_until - now - self.BURST_S, 0.0)
+
+    def is_ahead(self) -> bool:
+        """Tell whether the peer is so far ahead that it gets no other association."""
+        with self._lock:
+            return self._paid_until - time.monotonic() > self.BURST_S

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +15,16 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
 from ichnode.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from ichnode.dicom.secure import Trust, has_fingerprint, requestor_context
 from ichnode.errors import PeerRefused, PeerUnreachable
+from ichnode.trust import why_not_connected
 
 # The documented switch: else every PDU and message is rendered for a log that nobody reads.
 _config.LOG_HANDLER_LEVEL = "none"
 
 _TRANSIENT = 2
+_RECORD_BYTES = 16384
+"""Longest plain text of a TLS record (RFC 8446 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Remote:
         Longest wait for an answer, and for a byte inside one.
     connect_timeout_s : float
         Longest wait for the TCP connection.
+    trust : Trust or None
+        TLS; None is without.
     """
 
     name: str
@@ -46,6 +54,7 @@ class Remote:
     calling_aet: str
     timeout_s: float = 30.0
     connect_timeout_s: float = 10.0
+    trust: Trust | None = None
 
 
 class NothingAccepted(PeerRefused):
@@ -61,6 +70,10 @@ class _BoundedSocket(AssociationSocket):
     connected, it is not closed: each attempt at a peer that is down would cost a descriptor until the next collection.
     """
 
+    socket: socket.socket | None
+    broken: OSError | None = None
+    """Why there is no connection, or no longer one."""
+
     def connect(self, primitive: T_CONNECT) -> None:
         super().connect(primitive)
         if self.socket is not None:
@@ -72,11 +85,90 @@ class _BoundedSocket(AssociationSocket):
             self.socket.close()
 
 
+class _OtherCertificate(ssl.SSLError):
+    """The peer's certificate has not the fingerprint that it should have."""
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """Remembers why its handshake failed, which pynetdicom keeps to its log; looks at the fingerprint."""
+
+    broken: OSError | None = None
+    fingerprint = ""
+
+    def connect(self, addr: Any) -> None:
+        try:
+            super().connect(addr)
+            if self.fingerprint and not has_fingerprint(self, self.fingerprint):
+                raise _OtherCertificate
+        except OSError as error:
+            self.broken = error
+            raise
+
+
+class _SecureSocket(_BoundedSocket):
+    """A `_BoundedSocket` with TLS.
+
+    pynetdicom's reactor, which also has to send, reads when the kernel has bytes; of TLS 1.3 these may be session
+    tickets, and reading would wait for an answer to what was not yet sent. So what is there is read without waiting.
+    """
+
+    def __init__(self, assoc: Association, address: AddressInformation, remote: Remote, trust: Trust) -> None:
+        self._context = requestor_context(remote.name, trust)  # first: where it raises no socket is left open
+        super().__init__(assoc, address=address)
+        self._context.sslsocket_class = _TlsSocket
+        self._host, self._fingerprint = trust.name or remote.host, trust.fingerprint
+        self._in_hand = bytearray()
+
+    def connect(self, primitive: T_CONNECT) -> None:
+        assert self.socket is not None  # made by __init__
+        secured = self._context.wrap_socket(self.socket, server_hostname=self._host)
+        assert isinstance(secured, _TlsSocket)
+        secured.fingerprint = self._fingerprint
+        self.socket = secured
+        super().connect(primitive)
+        self.broken = secured.broken
+
+    @property
+    def ready(self) -> bool:
+        if self._in_hand:
+            return True
+        if not super().ready or self.socket is None:
+            return False
+        self.socket.settimeout(0)
+        try:
+            part = self.socket.recv(_RECORD_BYTES)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError as error:
+            self.broken = error
+            part = b""
+        finally:
+            self.socket.settimeout(self.assoc.network_timeout)
+        self._in_hand += part
+        return True
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        taken = self._in_hand[:nr_bytes]
+        del self._in_hand[:nr_bytes]
+        if len(taken) == nr_bytes:
+            return taken
+        return taken + super().recv(nr_bytes - len(taken))
+
+
 class _Caller(AE):
     """An application entity that calls with a `_BoundedSocket`."""
 
+    def __init__(self, remote: Remote) -> None:
+        super().__init__(ae_title=remote.calling_aet)
+        self._remote = remote
+        self.line: _BoundedSocket | None = None
+
     def _create_socket(self, assoc: Association, address: AddressInformation, tls_args: None) -> AssociationSocket:
-        return _BoundedSocket(assoc, address=address)
+        if self._remote.trust is None:
+            self.line = _BoundedSocket(assoc, address=address)
+        else:
+            self.line = _SecureSocket(assoc, address, self._remote, self._remote.trust)
+        return self.line
 
 
 Acts = Sequence[tuple[evt.EventType, Callable[[evt.Event], Any]]]
@@ -109,7 +201,7 @@ def associated(remote: Remote, contexts: Sequence[PresentationContext], acts: Ac
 
 
 def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts) -> Association:
-    ae = _Caller(ae_title=remote.calling_aet)
+    ae = _Caller(remote)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = remote.connect_timeout_s
@@ -135,6 +227,8 @@ def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts
     if association.rejected_contexts and not association.accepted_contexts:
         offered = ", ".join(sorted({context.abstract_syntax.name for context in contexts}))
         raise NothingAccepted(f"{_called(remote)} takes none of what is offered ({offered}): enable it there.")
+    if ae.line is not None and (said := _why_broken(ae.line.broken)) is not None:
+        raise PeerUnreachable(f"{_called(remote)}{said}")
     if not connected:
         raise PeerUnreachable(f"{_called(remote)}: no connection. Check host and port, and that the peer is running.")
     raise PeerUnreachable(f"{_called(remote)}: connected, but no association within {remote.timeout_s:g} s.")
@@ -150,6 +244,19 @@ def _answers_to_whom_they_belong(association: Association) -> None:
     """
     take = association.dimse.get_msg
     association.dimse.get_msg = lambda block=False: take(block=True) if block else (None, None)
+
+
+def _why_broken(error: OSError | None) -> str | None:
+    """Return the end of a sentence: why there is no TLS; None where that is not it."""
+    if isinstance(error, _OtherCertificate):
+        return ": its certificate has another fingerprint. Correct it here if it was renewed, or find out who answers."
+    if isinstance(error, ssl.SSLError):
+        return why_not_connected(error, "port", "DICOM without TLS", "certificate_name")
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return (
+            ": it broke off in the TLS handshake. It may speak DICOM without TLS on this port: check port, or its log."
+        )
+    return None
 
 
 def _rejection(remote: Remote, answer: Any) -> PeerUnreachable | PeerRefused:

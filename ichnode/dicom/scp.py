@@ -10,22 +10,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
-from ichnode.dicom.access import PROVIDER_BUSY, PROVIDER_CONGESTED, AccessList, AllowedPeer, Peer, Refusal, Reporter
+from ichnode.dicom.access import PROVIDER_CONGESTED, AccessList, AllowedPeer, Peer, Refusal, Reporter
 from ichnode.dicom.association import Answer, Association, Refused
 from ichnode.dicom.event_reports import Take, report_status
 from ichnode.dicom.limits import MemoryBudget, ScpLimits
+from ichnode.dicom.line import Line, Received, named, peer_at
 from ichnode.dicom.negotiation import (
     AssociationRequest,
-    ae_titles,
     agree,
     decode_request,
     encode_accept,
     encode_reject,
     protocol_refusal,
 )
+from ichnode.dicom.places import Places
 from ichnode.dicom.reception import Reception
+from ichnode.dicom.secure import SecurePort
 from ichnode.dicom.services import Services, tell_refused
 from ichnode.dicom.statuses import status_of
 from ichnode.dicom.transport import ConnectionLost, PeerStalled, ProtocolBreach, Wire, abort_pdu
@@ -39,18 +40,6 @@ log = get_logger(__name__)
 _JOIN_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One C-STORE request, its data set exactly as the peer encoded it (never decoded here)."""
-
-    association_id: int
-    peer: Peer
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    encoded: bytes | bytearray
-
-
 class StoreScp:
     """A C-STORE and C-ECHO SCP.
 
@@ -58,8 +47,10 @@ class StoreScp:
     ----------
     aet : str
         AE title that peers have to call.
-    host, port
-        Where to listen; port 0 is any free one.
+    host : str
+        Where to listen.
+    port : int or None
+        Without TLS; 0 is any free one, None none.
     limits : ScpLimits
     allowed : sequence of AllowedPeer
         Empty: loopback only.
@@ -78,13 +69,17 @@ class StoreScp:
         Who may report on storage commitment and nothing else.
     reported : callable, optional
         Makes such a report durable; without it none is taken.
+    tls_port : int
+        With TLS; 0 is any free one.
+    secure : SecurePort, optional
+        Without it there is no TLS.
     """
 
     def __init__(
         self,
         aet: str,
         host: str,
-        port: int,
+        port: int | None,
         *,
         limits: ScpLimits,
         allowed: Sequence[AllowedPeer],
@@ -96,139 +91,142 @@ class StoreScp:
         accepting: Callable[[], Refusal | None],
         reporters: Sequence[Reporter] = (),
         reported: Take | None = None,
+        tls_port: int = 0,
+        secure: SecurePort | None = None,
     ) -> None:
         self._aet, self._host, self._port = aet, host, port
+        self._tls_port, self._secure = tls_port, secure
         self._limits = limits
         self._access = AccessList(aet, allowed, reporters)
         self._services = Services(self._access, storage_classes, syntaxes, reported is not None)
         self._reported = reported
         self._store, self._opened, self._ended, self._accepting = store, opened, ended, accepting
         self._budget = MemoryBudget(limits.max_memory_bytes)
-        self._reception: Reception | None = None
+        self._receptions: list[Reception] = []
         self._draining = False
+        self._stopped = threading.Event()
         self._change = threading.Condition()
-        self._threads: dict[threading.Thread, str] = {}  # with the peer's address
+        self._places = Places(limits, allowed)
         self._associations: set[Association] = set()
 
-    def start(self) -> int:
-        """Listen; return the port.
+    def start(self) -> tuple[int | None, int | None]:
+        """Listen; return the port without TLS and the one with it.
 
         Raises
         ------
         OSError
-            The port is taken or the address not this machine's.
+            A port is taken or the address not this machine's; the error's `filename` is the port.
         """
+        plain = None if self._port is None else self._listen(self._port, None)
+        secure = None if self._secure is None else self._listen(self._tls_port, self._secure)
+        for reception in self._receptions:
+            reception.start()
+        return plain, secure
+
+    def _listen(self, port: int, secure: SecurePort | None) -> int:
         limits = self._limits
-        self._reception = Reception(
-            self._host,
-            self._port,
-            artim_s=limits.acse_timeout_s,
-            max_waiting=limits.max_waiting,
-            requested=self._requested,
-        )
-        self._reception.start()
-        log.info("scp.listening", aet=self._aet, host=self._host, port=self._reception.port)
-        return self._reception.port
+        try:
+            reception = Reception(
+                self._host,
+                port,
+                artim_s=limits.acse_timeout_s,
+                max_waiting=limits.max_waiting,
+                requested=lambda *request: self._requested(reception, *request),
+                secure=secure,
+            )
+        except OSError as error:
+            for other in self._receptions:
+                other.never_start()
+            self._receptions.clear()
+            error.filename = port
+            raise
+        self._receptions.append(reception)
+        log.info("scp.listening", aet=self._aet, host=self._host, port=reception.port, tls=secure is not None)
+        return reception.port
 
     def active_associations(self) -> int:
         """Return how many associations are being negotiated or established."""
         with self._change:
-            return len(self._threads)
+            return len(self._places)
 
     def drain(self, timeout_s: float) -> bool:
         """Accept nothing new and wait for the associations to end by themselves; tell whether they did."""
         self._draining = True
-        if self._reception is not None:
-            self._reception.close_listener()
+        for reception in self._receptions:
+            reception.close_listener()
         with self._change:
-            return self._change.wait_for(lambda: not self._threads, timeout_s)
+            return self._change.wait_for(lambda: not self._places, timeout_s)
 
     def stop(self) -> None:
         """Close the port, abort what is left after the message it is at, and return when all threads have ended."""
         self._draining = True
-        if self._reception is None:
-            return
-        self._reception.close_listener()
+        self._stopped.set()
+        for reception in self._receptions:
+            reception.close_listener()
         deadline = time.monotonic() + _JOIN_S
         with self._change:
             for association in self._associations:
                 association.stop()
-            threads = list(self._threads)
+            threads = self._places.threads()
         for thread in threads:
             thread.join(max(deadline - time.monotonic(), 0))
-        self._reception.stop()
-        self._reception = None
+        for reception in self._receptions:
+            reception.stop()
+        self._receptions.clear()
 
-    # -- in the reception's thread ------------------------------------------------------------------------------------
+    # -- in a reception's thread ------------------------------------------------------------------------------------
 
-    def _requested(self, connection: socket.socket, address: str, encoded: bytes) -> None:
+    def _requested(self, reception: Reception, connection: socket.socket, address: str, encoded: bytes) -> None:
         """Give the request a thread of its own, or reject it without one when there are too many."""
-        called, calling = ae_titles(encoded)
-        peer = Peer(calling, address, called)
+        peer = peer_at(connection, address, encoded)
+        entry = self._access.entry_of(peer)
+        line = Line(connection, reception, peer, entry)
         with self._change:
-            refusal = self._crowded(address) or self._begin(connection, peer, encoded)
+            refusal = self._closing() or self._places.refusal(address, entry) or self._begin(line, encoded)
         if refusal is not None:
-            self._reject(connection, peer, refusal)
+            self._reject(line, refusal)
 
-    def _begin(self, connection: socket.socket, peer: Peer, encoded: bytes) -> Refusal | None:
-        name = f"association {peer.calling_aet}"
-        thread = threading.Thread(target=self._attend, args=(connection, peer, encoded), name=name, daemon=True)
+    def _begin(self, line: Line, encoded: bytes) -> Refusal | None:
+        name = f"association {line.peer.calling_aet}"
+        thread = threading.Thread(target=self._attend, args=(line, encoded), name=name, daemon=True)
         try:
             thread.start()
         except RuntimeError:  # The operating system has no thread left for this process.
             remedy = "No thread can be started: raise the process's limit (TasksMax, ulimit -u)."
             return Refusal(*PROVIDER_CONGESTED, "THREADS", remedy)
-        self._threads[thread] = peer.address
+        self._places.take(thread, line.peer.address, line.entry)
         return None
 
-    def _crowded(self, address: str) -> Refusal | None:
+    def _closing(self) -> Refusal | None:
         if self._draining:
             return Refusal(*PROVIDER_CONGESTED, "STOPPING", "The node is shutting down; the sender may try again.")
-        most, most_of_peer = self._limits.max_associations, self._limits.per_peer_associations
-        if len(self._threads) >= most:
-            code = "TOO_MANY_ASSOCIATIONS"
-            remedy = f"All {most} associations are in use: raise receive.max_associations."
-        elif sum(other == address for other in self._threads.values()) >= most_of_peer:
-            code = "TOO_MANY_ASSOCIATIONS_OF_PEER"
-            remedy = f"{address} has {most_of_peer} associations open: raise receive.associations_per_peer."
-        else:
-            return None
-        return Refusal(*PROVIDER_BUSY, code, remedy)
+        return None
 
-    def _reject(self, connection: socket.socket, peer: Peer, refusal: Refusal) -> None:
-        log.warning("association.rejected", code=refusal.code, remedy=refusal.remedy, **_named(peer))
-        self._farewell(connection, peer, encode_reject(refusal))
-
-    def _farewell(self, connection: socket.socket, peer: Peer, pdu: bytes = b"") -> None:
-        assert self._reception is not None
-        try:
-            if pdu:
-                connection.send(pdu)  # ten bytes into an empty buffer
-        except OSError:
-            connection.close()
-        else:
-            self._reception.linger(connection, peer.address)
+    def _reject(self, line: Line, refusal: Refusal) -> None:
+        log.warning("association.rejected", code=refusal.code, remedy=refusal.remedy, **named(line.peer))
+        line.farewell(encode_reject(refusal))
 
     # -- in the association's thread ----------------------------------------------------------------------------------
 
-    def _attend(self, connection: socket.socket, peer: Peer, encoded: bytes) -> None:
+    def _attend(self, line: Line, encoded: bytes) -> None:
         handed_over = False
         try:
-            handed_over = self._negotiate(connection, peer, encoded)
+            handed_over = self._negotiate(line, encoded)
         finally:
             if not handed_over:
-                connection.close()
+                line.connection.close()
             with self._change:
-                del self._threads[threading.current_thread()]
+                self._places.give_back(threading.current_thread())
                 self._change.notify_all()
 
-    def _negotiate(self, connection: socket.socket, peer: Peer, encoded: bytes) -> bool:
+    def _negotiate(self, line: Line, encoded: bytes) -> bool:
         """Reject or serve; tell whether the connection is in the reception's hands."""
+        peer = line.peer
         try:
             request = decode_request(encoded)
         except ProtocolBreach as breach:
-            log.warning("association.rejected", code=breach.code, remedy=breach.sentence, **_named(peer))
-            self._farewell(connection, peer, abort_pdu(breach.reason))
+            log.warning("association.rejected", code=breach.code, remedy=breach.sentence, **named(peer))
+            line.farewell(abort_pdu(breach.reason))
             return True
         refusal = protocol_refusal(request) or self._access.refusal(peer) or self._accepting()
         if refusal is None:
@@ -237,34 +235,30 @@ class StoreScp:
             except IchnodeError as error:
                 refusal = Refusal(*PROVIDER_CONGESTED, error.code, error.sentence)
             else:
-                self._converse(connection, peer, request, association_id)
-                self._farewell(connection, peer)
+                self._converse(line, request, association_id)
+                line.farewell()
                 return True
-        self._reject(connection, peer, refusal)
+        self._reject(line, refusal)
         return True
 
-    def _converse(
-        self, connection: socket.socket, peer: Peer, request: AssociationRequest, association_id: int
-    ) -> None:
+    def _converse(self, line: Line, request: AssociationRequest, association_id: int) -> None:
         how, code = "aborted", "UNEXPECTED"
         try:
-            how, code = self._serve(connection, peer, request, association_id)
+            how, code = self._serve(line, request, association_id)
         finally:
-            log.info("association.ended", association=association_id, how=how, code=code, **_named(peer))
+            log.info("association.ended", association=association_id, how=how, code=code, **named(line.peer))
             self._ended(association_id, how)
 
-    def _serve(
-        self, connection: socket.socket, peer: Peer, request: AssociationRequest, association_id: int
-    ) -> tuple[str, str]:
+    def _serve(self, line: Line, request: AssociationRequest, association_id: int) -> tuple[str, str]:
         """Accept, and answer messages; return how the association ended, and a code."""
-        limits = self._limits
+        limits, peer = self._limits, line.peer
         agreed = agree(request, self._services.offered_to(peer))
         contexts = {context.number: context for context in agreed if context.result == 0}
-        log.info("association.accepted", association=association_id, contexts=len(contexts), **_named(peer))
+        log.info("association.accepted", association=association_id, contexts=len(contexts), **named(peer))
         tell_refused(agreed, peer)
         shortest = min(limits.socket_timeout_s, limits.dimse_timeout_s, limits.network_timeout_s)
         wire = Wire(
-            connection,
+            line.connection,
             limits.max_pdu_bytes,
             stall_s=limits.socket_timeout_s,
             pdu_s=limits.dimse_timeout_s,
@@ -279,7 +273,8 @@ class StoreScp:
             network_timeout_s=limits.network_timeout_s,
             dimse_timeout_s=limits.dimse_timeout_s,
             store=lambda command, syntax, data: self._answer(
-                Received(association_id, peer, command.sop_class_uid, command.sop_instance_uid, syntax, data)
+                Received(association_id, peer, command.sop_class_uid, command.sop_instance_uid, syntax, data),
+                line.entry,
             ),
             refuse=lambda command, refused: self._refuse(peer, refused),
             report=lambda *event: self._take_report(peer, *event),
@@ -294,32 +289,31 @@ class StoreScp:
         except ConnectionLost as error:
             return "lost", error.code
         except (PeerStalled, ProtocolBreach) as error:
-            log.warning("association.aborted", code=error.code, remedy=error.sentence, **_named(peer))
+            log.warning("association.aborted", code=error.code, remedy=error.sentence, **named(peer))
             return "aborted", error.code
         finally:
             with self._change:
                 self._associations.discard(association)
 
-    def _answer(self, received: Received) -> Answer:
+    def _answer(self, received: Received, entry: AllowedPeer | None) -> Answer:
+        if entry is not None:
+            with self._change:
+                pause_s = self._places.pause_s(entry, len(received.encoded), received.peer)
+            if pause_s:
+                self._stopped.wait(pause_s)
         try:
             return Answer(self._store(received))
         except (IchnodeError, OSError) as error:
             code = getattr(error, "code", "OS_ERROR")
             status = status_of(error)
-            log.warning(
-                "slice.refused", code=code, status=f"0x{status:04X}", remedy=str(error), **_named(received.peer)
-            )
+            log.warning("slice.refused", code=code, status=f"0x{status:04X}", remedy=str(error), **named(received.peer))
             return Answer(status, code)
 
     def _refuse(self, peer: Peer, refused: Refused) -> Answer:
         status = f"0x{refused.status:04X}"
-        log.warning("slice.refused", code=refused.code, status=status, remedy=refused.remedy, **_named(peer))
+        log.warning("slice.refused", code=refused.code, status=status, remedy=refused.remedy, **named(peer))
         return Answer(refused.status, refused.code)
 
     def _take_report(self, peer: Peer, event_type: int | None, syntax: str, encoded: bytes) -> Answer:
         assert self._reported is not None  # without it no context is agreed on
         return Answer(*report_status(peer.calling_aet, event_type, syntax, encoded, self._reported))
-
-
-def _named(peer: Peer) -> dict[str, str]:
-    return {"calling": peer.calling_aet, "address": peer.address}

@@ -34,7 +34,13 @@ class Services:
 
     def offered_to(self, peer: Peer) -> Mapping[str, Collection[str]]:
         """Return what a peer that the access list admits may use."""
-        return self._all if self._access.may_store(peer) else self._reports
+        if not self._access.may_store(peer):
+            return self._reports
+        entry = self._access.entry_of(peer)
+        if entry is None or not entry.sop_classes:
+            return self._all
+        others = {VERIFICATION, STORAGE_COMMITMENT, *entry.sop_classes}
+        return {uid: syntaxes for uid, syntaxes in self._all.items() if uid in others}
 
 
 def tell_refused(agreed: Sequence[AgreedContext], peer: Peer) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 from enum import IntEnum
@@ -98,15 +99,21 @@ class Wire:
         self, connection: socket.socket, max_pdu_bytes: int, *, stall_s: float, pdu_s: float, tick_s: float
     ) -> None:
         self._socket = connection
+        self._is_secure = isinstance(connection, ssl.SSLSocket)
+        self._tick_s = tick_s
+        self._woken = False
         self._max_pdu_bytes = max_pdu_bytes
         self._stall_s = stall_s
         self._pdu_s = pdu_s
         self._buffer = memoryview(bytearray(HEADER_BYTES + max(max_pdu_bytes, 4)))
-        connection.setblocking(True)
-        # A time-out of the kernel's, not of Python's: Python's would make the socket non-blocking, add a poll() to
-        # each read and rule out MSG_WAITALL, which lets one call fetch a whole PDU.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _interval(tick_s))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _interval(stall_s))
+        if self._is_secure:
+            connection.settimeout(tick_s)  # OpenSSL would go on reading after a time-out of the kernel's
+        else:
+            connection.setblocking(True)
+            # A time-out of the kernel's, not of Python's: Python's would make the socket non-blocking, add a poll() to
+            # each read and rule out MSG_WAITALL, which lets one call fetch a whole PDU.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _interval(tick_s))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _interval(stall_s))
         # Responses are small: with Nagle's algorithm each would wait 40 ms for the peer's delayed ACK.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -152,22 +159,35 @@ class Wire:
     def send(self, encoded: bytes) -> None:
         """Send one or more encoded PDUs; raise `ConnectionLost` when the peer is gone or does not read."""
         try:
+            if self._is_secure:
+                self._socket.settimeout(self._stall_s)
             self._socket.sendall(encoded)
         except OSError as error:
             raise ConnectionLost("The peer does not take the answer.") from error
+        finally:
+            if self._is_secure:
+                self._socket.settimeout(self._tick_s)
 
     def wake(self) -> None:
-        """Make the thread that waits in `next_pdu` see the end of the connection; sending goes on working."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RD)
+        """Make the thread that waits in `next_pdu` see the end of the connection; sending goes on working.
+
+        Over TLS it sees it within a tick: an end of the socket itself would be an attack to OpenSSL, which then sends
+        no more.
+        """
+        self._woken = True
+        if not self._is_secure:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RD)
 
     def _fill(self, start: int, end: int, silence_s: float) -> None:
         """Read until the buffer is full from `start` to `end`; `silence_s` is for its first byte."""
         first_byte, last_byte = None, time.monotonic()
         while start < end:
             try:
-                count = self._socket.recv_into(self._buffer[start:end], end - start, socket.MSG_WAITALL)
-            except BlockingIOError:
+                count = self._receive(start, end)
+            except (BlockingIOError, TimeoutError, ssl.SSLWantReadError):
+                if self._woken:
+                    raise ConnectionLost("The node ends the association.") from None
                 if time.monotonic() - last_byte >= silence_s:
                     raise PeerStalled(f"The peer was silent for {silence_s:g} s.") from None
                 continue
@@ -180,6 +200,11 @@ class Wire:
             first_byte = first_byte or last_byte
             if start < end and last_byte - first_byte >= self._pdu_s:
                 raise PeerStalled(f"The peer took more than {self._pdu_s:g} s for one PDU.")
+
+    def _receive(self, start: int, end: int) -> int:
+        if self._is_secure:
+            return self._socket.recv_into(self._buffer[start:end])  # of one record at most, 16 KiB
+        return self._socket.recv_into(self._buffer[start:end], end - start, socket.MSG_WAITALL)
 
 
 def _interval(seconds: float) -> bytes:

@@ -17,7 +17,8 @@ from ichnode.core.reasons import because
 from ichnode.core.retry import backoff_s
 from ichnode.core.selection import Candidate, at_best, choose, preference
 from ichnode.core.slices import Slice
-from ichnode.dicom.scu import Remote, series_count
+from ichnode.dicom.destination import source_of
+from ichnode.dicom.scu import series_count
 from ichnode.errors import PeerRefused, PeerUnreachable
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
@@ -205,10 +206,7 @@ def _count_at_source(node: Node, row: SeriesRow, look: Look) -> SeriesRow:
         circuit = deliveries.circuit(tx, SOURCE)
     if circuit.open_until is not None and now < circuit.open_until:
         return row
-    remote = Remote(
-        "source", source.aet, source.host, source.port, node.settings.node.aet,
-        timeout_s=SOURCE_TIMEOUT_S, connect_timeout_s=SOURCE_TIMEOUT_S,
-    )  # fmt: skip
+    remote = source_of(source, node.settings.node.aet, SOURCE_TIMEOUT_S, node.settings.tls)
     try:
         expected = series_count(remote, row.study_instance_uid, row.series_instance_uid)
     except (PeerUnreachable, PeerRefused) as error:

@@ -92,7 +92,7 @@ def _ask(node: Node, destination: DestinationSection, request: Request) -> None:
         with node.worklist.read() as tx:
             return commitments.is_settled(tx, request.transaction_uid)
 
-    remote = remote_of(destination, node.settings.node.aet, node.settings.delivery.timeout_s)
+    remote = remote_of(destination, node.settings.node.aet, node.settings.delivery.timeout_s, node.settings.tls)
     assert isinstance(remote, Remote)  # the settings allow no other
     log.info("commitment.requested", destination=destination.name, objects=len(request.instances))
     try:

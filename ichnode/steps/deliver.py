@@ -35,7 +35,7 @@ def deliver_due(node: Node, destination: DestinationSection) -> datetime | None:
     datetime or None
         When to look again; None when nothing waits.
     """
-    remote = remote_of(destination, node.settings.node.aet, node.settings.delivery.timeout_s)
+    remote = remote_of(destination, node.settings.node.aet, node.settings.delivery.timeout_s, node.settings.tls)
 
     def send(claimed: Sequence[Delivery]) -> list[Answer]:
         by_path = {node.spool.path(d.file): d for d in claimed}

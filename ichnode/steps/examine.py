@@ -12,7 +12,7 @@ from pathlib import Path
 from ichnode.channel_section import ChannelSection
 from ichnode.config import Settings
 from ichnode.dicom.commitment import ask_whether_it_commits
-from ichnode.dicom.destination import address_of, ask_whether_there, remote_of
+from ichnode.dicom.destination import address_of, ask_whether_there, remote_of, source_of
 from ichnode.dicom.requestor import Remote
 from ichnode.dicom.syntaxes import COMPRESSED, decodable_syntaxes
 from ichnode.errors import PeerRefused, PeerUnreachable, PermanentError
@@ -50,17 +50,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield Check("destinations", "none", "Add a [[destinations]] entry, or results stay on this machine.")
     yield from (_channel(channel) for channel in settings.channels)
     if settings.source.aet:
-        yield _answers(
-            "source",
-            Remote(
-                "source",
-                settings.source.aet,
-                settings.source.host,
-                settings.source.port,
-                settings.node.aet,
-                timeout_s=ANSWER_S,
-            ),
-        )
+        yield _answers("source", source_of(settings.source, settings.node.aet, ANSWER_S, settings.tls))
     yield _clock(utc_now())
 
 
@@ -173,7 +163,7 @@ def _model(settings: Settings) -> Check:
 
 def _destination(settings: Settings, number: int) -> Check:
     d = settings.destinations[number]
-    remote = remote_of(d, settings.node.aet, ANSWER_S)
+    remote = remote_of(d, settings.node.aet, ANSWER_S, settings.tls)
     check = _answers(f"destination {d.name}", remote)
     if check.remedy or not d.commitment or not isinstance(remote, Remote):
         return check

@@ -68,7 +68,8 @@ def accepted_contexts(calling: str = SENDER) -> tuple[tuple[str, str], ...]:
         opened=lambda peer: 1, ended=lambda number, how: None, accepting=lambda: None,
         reporters=[Reporter(REPORTER, "127.0.0.1")], reported=lambda report: None,
     )  # fmt: skip
-    port = scp.start()
+    port, _ = scp.start()
+    assert port is not None
     try:
         found = accepted_by(port, calling=calling)
         return tuple(sorted(found, key=lambda pair: (pair[0], decodable.index(pair[1]))))

@@ -12,24 +12,26 @@ from ichnode.dicom.event_reports import _REASONS
 from ichnode.dicom.implementation import IMPLEMENTATION_VERSION_NAME
 from ichnode.dicom.negotiation import APPLICATION_CONTEXT, AssociationRequest, protocol_refusal
 from ichnode.dicom.requestor import Remote
+from ichnode.dicom.secure import offered
 from ichnode.dicom.statuses import Status
 from ichnode.dicom.store_answers import JUDGEMENTS
 from ichnode.dicom.syntaxes import STORAGE_COMMITMENT
+from ichnode.peer_section import PeerSection
 from ichnode.reporting.formats import FORMATS
 from ichnode.sections import (
     DeliverySection,
     DestinationSection,
     NodeSection,
-    PeerSection,
     ReceiveSection,
     SourceSection,
 )
+from ichnode.tls_section import TlsSection
 from tests.conformance.acceptor import REPORTER, accepted_contexts
 from tests.conformance.activities import ACTIVITIES, VERIFY, Activity, http_answers, requested, storage_classes_sent
 from tests.conformance.text import name_of, table
 
 SECTIONS = {
-    "[node]": NodeSection, "[receive]": ReceiveSection, "[[peers]]": PeerSection, "[source]": SourceSection,
+    "[node]": NodeSection, "[tls]": TlsSection, "[receive]": ReceiveSection, "[[peers]]": PeerSection, "[source]": SourceSection,
     "[[destinations]]": DestinationSection, "[delivery]": DeliverySection,
 }  # fmt: skip
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -164,6 +166,35 @@ def _role(sop_class_uid: str) -> str:
     return "SCU" if sop_class_uid == STORAGE_COMMITMENT else "SCP"
 
 
+def secure_transport() -> str:
+    """Return what is offered of TLS, and how it is switched on."""
+    suites = [
+        f"{protocol}: {', '.join(n for p, n in offered() if p == protocol)}" for protocol in ("TLSv1.3", "TLSv1.2")
+    ]
+    tls = TlsSection()
+    rows = [
+        (
+            "Protocols",
+            "TLS 1.3 preferred, TLS 1.2; nothing older, no compression, no renegotiation, no session resumption",
+        ),
+        ("Cipher suites", "<br>".join(suites)),
+        ("Keys of certificates", "RSA of 2048 bits or more, elliptic curves of 224 bits or more; no SHA-1 signatures"),
+        ("TCP port", f"{tls.port} (`tls.port`), beside or instead of the one without TLS (`tls.plain_port`)"),
+        ("Certificates of requestors", "asked for and verified (`tls.require_certificate`, `tls.ca_file`)"),
+        ("Certificates of acceptors", "verified with the name of the host or `certificate_name`; or by `fingerprint`"),
+        (
+            "Binding to an AE title",
+            "by common name, DNS name, IP address or SHA-256 (`certificates` of a `[[peers]]` entry)",
+        ),
+        ("Revocation", "not looked at: take the certificate's name out of `[[peers]]`"),
+        (
+            "Port to plain, or plain to TLS",
+            "ended at once; on the TLS port a plain A-ASSOCIATE-RQ is answered with an A-ABORT",
+        ),
+    ]
+    return table(("Property", "Value"), rows)
+
+
 def commitment_failures() -> str:
     """Return the failure reasons that have a sentence."""
     return table(("Failure Reason (0008,1197)", "Meaning"), [(f"0x{r:04X}", said) for r, said in _REASONS.items()])
@@ -173,11 +204,16 @@ def rejections() -> str:
     """Return why an association is rejected, and with which numbers."""
     stranger = AccessList("ICHAI", [AllowedPeer("A")]).refusal(Peer("B", "192.0.2.1", "ICHAI"))
     other = AccessList("ICHAI", []).refusal(Peer("A", "127.0.0.1", "OTHER"))
+    plain = AccessList("ICHAI", [AllowedPeer("A", tls=True)]).refusal(Peer("A", "192.0.2.1", "ICHAI"))
+    bound = AccessList("ICHAI", [AllowedPeer("A", certificates=("a",))])
+    without = bound.refusal(Peer("A", "192.0.2.1", "ICHAI", True))
     version = protocol_refusal(AssociationRequest(2, "ICHAI", "A", APPLICATION_CONTEXT, (), 0, bytes(68)))
     context = protocol_refusal(AssociationRequest(1, "ICHAI", "A", "1.2", (), 0, bytes(68)))
     reasons = {
         "The called AE title is not `node.aet`": other,
         "Calling AE title and address are in no `[[peers]]` entry; without any, only loopback is let in": stranger,
+        "Its `[[peers]]` entry asks for TLS": plain,
+        "Its `[[peers]]` entry asks for a certificate that it does not show (or `CERTIFICATE_OF_ANOTHER`)": without,
         "Another protocol version": version,
         "Another application context": context,
     }
@@ -185,6 +221,8 @@ def rejections() -> str:
     assert len(rows) == len(reasons)
     full = "Too many associations, in all or from one address; the disk is below `receive.disk_floor_bytes`"
     rows.append((full, *PROVIDER_BUSY, "`TOO_MANY_ASSOCIATIONS`, `TOO_MANY_ASSOCIATIONS_OF_PEER`, `DISK_FULL`"))
+    capped = "`max_associations` of its `[[peers]]` entry are open, or it sends faster than its entry allows"
+    rows.append((capped, *PROVIDER_BUSY, "`TOO_MANY_ASSOCIATIONS_OF_ENTRY`, `TOO_FAST`"))
     rows.append(("The node is shutting down, or cannot serve one more", *PROVIDER_CONGESTED, "`STOPPING`, `THREADS`"))
     return table(("When", "Result", "Source", "Reason", "Code in the log"), rows)
 

@@ -25,6 +25,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "association initiation": networking.association_initiation,
     "accepted contexts": networking.accepted,
     "accepted contexts of reporters": networking.accepted_of_reporters,
+    "secure transport": networking.secure_transport,
     "commitment failures": networking.commitment_failures,
     "rejections": networking.rejections,
     "character sets": annexes.character_sets,

@@ -49,7 +49,8 @@ class Receiver:
             "accepting": lambda: None,
         }
         self.scp = StoreScp(AET, options.pop("host", "127.0.0.1"), options.pop("port", 0), **(given | options))
-        self.port = self.scp.start()
+        plain, self.tls_port = self.scp.start()
+        self.port = plain or self.tls_port
 
     def __enter__(self) -> Receiver:
         return self
