@@ -31,8 +31,8 @@ from tests.conformance.activities import ACTIVITIES, VERIFY, Activity, http_answ
 from tests.conformance.text import name_of, table
 
 SECTIONS = {
-    "[node]": NodeSection, "[tls]": TlsSection, "[receive]": ReceiveSection, "[[peers]]": PeerSection, "[source]": SourceSection,
-    "[[destinations]]": DestinationSection, "[delivery]": DeliverySection,
+    "[node]": NodeSection, "[tls]": TlsSection, "[receive]": ReceiveSection, "[[peers]]": PeerSection,
+    "[source]": SourceSection, "[[destinations]]": DestinationSection, "[delivery]": DeliverySection,
 }  # fmt: skip
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 
