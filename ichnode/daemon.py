@@ -29,6 +29,8 @@ from ichnode.shadowing import ShadowProcess
 from ichnode.steps.announce import announce_due
 from ichnode.steps.assemble import assemble_due
 from ichnode.steps.catch_up import catch_up
+from ichnode.steps.certificates import EVERY_S as CERTIFICATES_S
+from ichnode.steps.certificates import watch_certificates
 from ichnode.steps.commit import commit_due, take_report
 from ichnode.steps.deliver import deliver_due
 from ichnode.steps.node import Node, open_node
@@ -139,6 +141,7 @@ class Daemon:
         ticks += [
             Tick("prune", partial(prune_due, node), PRUNE_S),
             Tick("sweep", partial(sweep_due, node), SWEEP_S),
+            Tick("certificates", partial(watch_certificates, node), CERTIFICATES_S),
         ]
         if self._settings.audit.host:
             ticks.append(Tick("audit", partial(relay_audit, node), 2.0))

@@ -19,6 +19,7 @@ from ichnode.errors import PeerRefused, PeerUnreachable, PermanentError
 from ichnode.https import WebRemote
 from ichnode.inference.bundle import load_bundle
 from ichnode.notify import channels
+from ichnode.steps.certificates import worries
 from ichnode.steps.node import Node, existing_node, utc_now
 from ichnode.steps.register import bundle_in_use
 from ichnode.worklist import accounts, deliveries, views
@@ -37,9 +38,10 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Look at port, peers, disk, worklist, decoders, model, destinations, channels and clock, one after the other."""
+    """Look at port, peers, certificates, disk, worklist, decoders, model, destinations, channels and clock, in turn."""
     yield _port(settings)
     yield _peers(settings)
+    yield from _tls(settings)
     yield _pages(settings)
     yield _disk(settings)
     yield from _worklist(settings)
@@ -55,6 +57,8 @@ def examine(settings: Settings) -> Iterator[Check]:
 
 
 def _port(settings: Settings) -> Check:
+    if not settings.tls.plain_port:
+        return Check("port", "none without TLS")
     host, port = settings.node.host, settings.node.port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -84,6 +88,14 @@ def _peers(settings: Settings) -> Check:
         "none allowed",
         "node.host is not loopback, but without a [[peers]] entry every other machine is rejected.",
     )
+
+
+def _tls(settings: Settings) -> Iterator[Check]:
+    tls = settings.tls
+    if tls.certificate:
+        yield Check("tls", f"on port {tls.port}{'' if tls.plain_port else ' alone'}; more by ichnode doctor tls")
+    for worry in worries(settings, utc_now()):
+        yield Check(worry.setting, worry.code.lower(), worry.sentence)
 
 
 def _pages(settings: Settings) -> Check:

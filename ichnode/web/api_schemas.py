@@ -69,6 +69,7 @@ _NODE = object_of(
             "where": TEXT, "failures": WHOLE, "open_until": _or_null(_TIME), "last_success_at": _or_null(_TIME),
             "last_error": _or_null(TEXT),
         })),
+        "certificates": _list(TEXT),
         "senders": _list(object_of({
             "calling_aet": TEXT, "address": TEXT, "associations": WHOLE, "broken": WHOLE, "open": WHOLE,
             "last_at": _TIME,

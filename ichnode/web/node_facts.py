@@ -9,6 +9,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from ichnode.config import Settings
+from ichnode.steps import certificates
 from ichnode.steps.assemble import SOURCE
 from ichnode.steps.node import Node
 from ichnode.worklist import deliveries, models, shadows, vitals
@@ -33,7 +35,7 @@ def node_facts(node: Node) -> dict[str, Any]:
     where = {d.name: d.url or f"{d.aet} at {d.host}:{d.port}" for d in settings.destinations}
     return {
         "aet": settings.node.aet,
-        "listens_on": f"{settings.node.host}:{settings.node.port}",
+        "listens_on": _listens_on(settings),
         "started_at": boot["started_at"] if boot else None,
         "worker": {
             "state": (boot["worker_state"] if boot else None) or "not started",
@@ -50,6 +52,7 @@ def node_facts(node: Node) -> dict[str, Any]:
         "channels": channels,
         "source": {**source, "where": f"{asked.aet} at {asked.host}:{asked.port}"} if asked.aet else None,
         "senders": senders,
+        "certificates": [worry.sentence for worry in certificates.worries(settings, now)],
         "models": registered,
         "shadow_agreement": agreement,
         "versions": {
@@ -67,6 +70,7 @@ def worries(facts: dict[str, Any]) -> list[str]:
         found.append("The worker has ended; it is started again. The log says why.")
     if facts["disk"]["free_bytes"] < facts["disk"]["low_bytes"]:
         found.append("The disk is nearly full: slices are refused. Free space.")
+    found += facts["certificates"]
     if facts["queue"]["failed"]:
         found.append(f"{facts['queue']['failed']} analysis(es) failed: see the worklist, then try again.")
     for one in [*facts["destinations"], *facts["channels"]]:
@@ -83,6 +87,13 @@ def worries(facts: dict[str, Any]) -> list[str]:
     if not facts["destinations"]:
         found.append("No destination is configured: results stay on this machine.")
     return found
+
+
+def _listens_on(settings: Settings) -> str:
+    host, port, tls = settings.node.host, settings.node.port, settings.tls
+    if not tls.certificate:
+        return f"{host}:{port}"
+    return f"{host}:{port}, with TLS {tls.port}" if tls.plain_port else f"{host}:{tls.port} with TLS"
 
 
 def _model(row: models.ModelRow) -> dict[str, Any]:
