@@ -91,6 +91,7 @@ class Daemon:
             web = WebServer(node, pages) if self._settings.web.enabled else None
             self._serve(node, listening, web)
             end_boot(node)
+            node.decoders.close()
             node.worklist.dispose()
             log.info("node.stopped")
 

@@ -25,6 +25,8 @@ _PIXELS_FIRST, _PIXELS_LAST = 0x7FE00008, 0x7FE00010
 _LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _ALL_VRS = _LONG_VRS | frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _DEEPEST = 32
+_MOST_ELEMENTS = 1_000_000
+"""An Enhanced CT of 5,000 frames has half as many; a gigabyte of empty elements would take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class ElementReader:
         self._tag_and_long = struct.Struct(order + "HHI").unpack_from
         self._tag_vr_short = struct.Struct(order + "HH2sH").unpack_from
         self._long = struct.Struct(order + "I").unpack_from
+        self._left = [_MOST_ELEMENTS]
 
     def read(
         self, start: int, end: int, wanted: Wanted, *, before: int = _PIXELS_LAST + 1, depth: int = 0
@@ -77,8 +80,11 @@ class ElementReader:
         if depth > _DEEPEST:
             raise BadObject("Sequences are nested too deeply to be a DICOM data set.", "NOT_DICOM")
         found: Elements = {}
-        buffer, implicit, position = self.buffer, self.implicit, start
+        buffer, implicit, position, left = self.buffer, self.implicit, start, self._left
         while position + 8 <= end:
+            left[0] -= 1
+            if left[0] < 0:
+                raise _endless()
             if implicit:
                 group, element, length = self._tag_and_long(buffer, position)
                 vr, value = b"", position + 8
@@ -126,9 +132,13 @@ class ElementReader:
         inner = self
         if vr == b"UN" and not self.implicit:
             inner = ElementReader(self.buffer, implicit=True, big_endian=False)
+            inner._left = self._left
         items: list[Elements] = []
         position = start
         while position + 8 <= end:
+            self._left[0] -= 1
+            if self._left[0] < 0:
+                raise _endless()
             group, element, length = inner._tag_and_long(self.buffer, position)
             tag, position = group << 16 | element, position + 8
             if tag == _SEQUENCE_END:
@@ -176,6 +186,10 @@ def check_pixels_complete(buffer: bytes | bytearray, pixels: PixelElement) -> No
         position += 8 + length
     if position > len(buffer):
         raise _truncated()
+
+
+def _endless() -> BadObject:
+    return BadObject(f"The header has more than {_MOST_ELEMENTS} elements.", "NOT_DICOM")
 
 
 def _truncated() -> BadObject:

@@ -39,7 +39,8 @@ _META_WANTED = dict.fromkeys((tags.MEDIA_STORAGE_SOP_CLASS_UID, tags.TRANSFER_SY
 _AFTER_META = 0x00030000
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
-_INFLATED_MOST = 64 << 20
+_INFLATED_MOST = 16 << 20
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,26 @@ def _file_meta(content: bytes) -> tuple[int, str, str]:
     return start, code_string(_plain(meta, tags.TRANSFER_SYNTAX_UID)) or "", sop_class_uid
 
 
+def inflates_within(path: Path, most_bytes: int) -> bool:
+    """Tell whether a deflated Part 10 file becomes no longer than that, without holding what it becomes.
+
+    Raises
+    ------
+    BadObject
+        It cannot be inflated.
+    """
+    content = path.read_bytes()
+    start, _, _ = _file_meta(content)
+    inflater, total, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, content[start:]
+    try:
+        while rest and not inflater.eof and total <= most_bytes:
+            total += len(inflater.decompress(rest, _CHUNK))
+            rest = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise BadObject("The deflated data set cannot be inflated.", "NOT_DICOM") from error
+    return total <= most_bytes
+
+
 def _guessed_transfer_syntax(first: bytes) -> str:
     if first[:2] == b"\x00\x08":
         return EXPLICIT_BIG_ENDIAN
@@ -224,7 +245,7 @@ def _has_pixels(pixels: PixelElement | None) -> bool:
 
 
 def _inflated(encoded: bytes | bytearray) -> tuple[bytes, bool]:
-    """Inflate a deflated data set (PS3.5 A.5), at most 64 MiB of it: the header lies in front."""
+    """Inflate a deflated data set (PS3.5 A.5), at most 16 MiB of it: the header lies in front."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         data = inflater.decompress(encoded, _INFLATED_MOST)

@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.dataset import FileMetaDataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from ichnode.core.findings import Warned
 from ichnode.core.hounsfield import NotHounsfieldError, to_hounsfield
 from ichnode.core.slices import Slice
-from ichnode.dicom.header import parse_file
+from ichnode.dicom.codestreams import check_frame
+from ichnode.dicom.header import inflates_within, parse_file
+from ichnode.dicom.syntaxes import COMPRESSED, DEFLATED_LE
 from ichnode.errors import BadObject
 
 _NEEDED = [
@@ -37,6 +40,10 @@ _NEEDED = [
     "ExtendedOffsetTableLengths",
     "PixelData",
 ]
+MOST_PIXELS = 4096 * 4096
+"""Of one slice; a CT has 512 x 512, some have 1024 x 1024."""
+_MOST_VOXELS = 1 << 30
+"""Of one series, 2 GiB: two thousand slices of 512 x 512 are half of it."""
 _DECODER_FAILURES = (
     ArithmeticError,
     AttributeError,
@@ -66,16 +73,6 @@ def read_volume(
         The file of each slice; frames of one file may stand anywhere.
     pseudonyms : bool
         As `ichnode.dicom.header.parse_file`.
-    pseudonyms : bool
-        As `ichnode.dicom.header.parse_file`.
-    pseudonyms : bool
-        As `ichnode.dicom.header.parse_file`.
-    pseudonyms : bool
-        As `ichnode.dicom.header.parse_file`.
-    pseudonyms : bool
-        As `ichnode.dicom.header.parse_file`.
-    pseudonyms : bool
-        As `ichnode.dicom.header.parse_file`.
 
     Returns
     -------
@@ -89,6 +86,8 @@ def read_volume(
         As `read_hounsfield`.
     """
     first = slices[0]
+    if len(slices) * (first.rows or 0) * (first.columns or 0) > _MOST_VOXELS:
+        raise _unreadable(f"{len(slices)} slices of {first.rows} x {first.columns} are no head")
     volume = np.empty((len(slices), first.rows or 0, first.columns or 0), np.int16)
     found: dict[Warned, None] = {}
     frames_of: dict[Path, list[int]] = {}
@@ -138,6 +137,8 @@ def read_hounsfield(
     if not wanted or len(wanted) < len(asked):
         raise _unreadable(f"frames {list(frames)} were asked for, {len(header.slices)} are there")
     first = wanted[0]
+    if (first.rows or 0) * (first.columns or 0) > MOST_PIXELS:
+        raise _unreadable(f"{first.rows} x {first.columns} is no CT")
     if not first.has_pixels or not first.rows or not first.columns or (first.samples_per_pixel or 1) != 1:
         raise _unreadable("there are none, or they are not grey values")
     volume = np.empty((len(wanted), first.rows, first.columns), np.int16)
@@ -156,6 +157,8 @@ def read_hounsfield(
 def _decoded(path: Path, wanted: Sequence[Slice]) -> Iterator[NDArray[Any]]:
     """Yield the stored values of each frame."""
     transfer_syntax = UID(wanted[0].transfer_syntax_uid)
+    if transfer_syntax == DEFLATED_LE and not inflates_within(path, _most_inflated(path)):
+        raise _unreadable("it inflates to more than it can hold")
     try:
         # pydicom warns of trailing padding and of a J2K header that differs: both are decoded right.
         with warnings.catch_warnings():
@@ -164,11 +167,31 @@ def _decoded(path: Path, wanted: Sequence[Slice]) -> Iterator[NDArray[Any]]:
             if "TransferSyntaxUID" not in dataset.file_meta:
                 dataset.file_meta = FileMetaDataset()
                 dataset.file_meta.TransferSyntaxUID = transfer_syntax
+            _check_frames(dataset, wanted)
             decoder = get_decoder(transfer_syntax)
             for stored, _ in decoder.iter_array(dataset, indices=[one.frame - 1 for one in wanted]):
                 yield stored
     except _DECODER_FAILURES as error:
         raise _unreadable(f"{type(error).__name__} in transfer syntax {transfer_syntax.name}") from error
+
+
+def _check_frames(dataset: Dataset, wanted: Sequence[Slice]) -> None:
+    """Look at each encoded frame before a decoder does."""
+    syntax = wanted[0].transfer_syntax_uid
+    if syntax not in COMPRESSED:
+        return
+    count = int(dataset.get("NumberOfFrames") or 1)
+    offsets = None
+    if "ExtendedOffsetTable" in dataset:
+        offsets = dataset.ExtendedOffsetTable, dataset.get("ExtendedOffsetTableLengths", b"")
+    for one in wanted:
+        encoded = get_frame(dataset.PixelData, one.frame - 1, extended_offsets=offsets, number_of_frames=count)
+        check_frame(encoded, syntax, int(dataset.Rows), int(dataset.Columns), -(-int(dataset.BitsAllocated) // 8))
+
+
+def _most_inflated(path: Path) -> int:
+    """Return how long a deflated data set may become: CT deflates to a half, and deflate could do a thousandth."""
+    return min(path.stat().st_size * 64, _MOST_VOXELS * 2) + (16 << 20)
 
 
 def _unreadable(detail: str) -> BadObject:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ichnode.config import Settings
 from ichnode.core.completeness import CompletenessPolicy
 from ichnode.core.eligibility import SelectionPolicy
+from ichnode.dicom.decoding import Decoders
 from ichnode.errors import ConfigError
 from ichnode.storage.models import ModelStore
 from ichnode.storage.spool import Spool
@@ -31,6 +32,8 @@ class Node:
         Identity of this start; leases and sendings of other boots are free.
     now : callable
         The clock.
+    decoders : Decoders
+        For compressed pixels in a process that must not die of them.
     """
 
     settings: Settings
@@ -38,6 +41,7 @@ class Node:
     worklist: Worklist
     boot_id: str
     now: Callable[[], datetime] = utc_now
+    decoders: Decoders = field(default_factory=Decoders, compare=False)
 
     @property
     def destinations(self) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from ichnode.core.identity import digest_of
 from ichnode.core.planes import encode
 from ichnode.core.slices import Slice
-from ichnode.dicom.pixels import read_hounsfield
+from ichnode.dicom.pixels import MOST_PIXELS
 from ichnode.errors import BadObject
 from ichnode.reporting.picture.view import View, radiological
 from ichnode.steps.assemble import look_at
@@ -21,7 +21,6 @@ from ichnode.worklist.assembly import Filed
 PLANES_AT_ONCE = 4
 FRAMES_AT_ONCE = 16
 """Of one multi-frame file, which is opened anew for each part."""
-MOST_PIXELS = 4096 * 4096
 _AS_STORED = View(False, False, False, "", "", "", "")
 
 
@@ -114,7 +113,8 @@ def _planes(node: Node, ones: Sequence[Shown]) -> Iterator[bytes]:
     try:
         if not all(one.rows for one in ones):
             raise BadObject("There are no pixels to show.", "PIXELS_UNREADABLE")
-        planes, _ = read_hounsfield(node.spool.path(ones[0].filed.file), [one.filed.slice.frame for one in ones])
+        file, syntax = node.spool.path(ones[0].filed.file), ones[0].filed.slice.transfer_syntax_uid
+        planes = node.decoders.read_hounsfield(file, [one.filed.slice.frame for one in ones], syntax)
     except (BadObject, OSError):
         if len(ones) == 1:
             yield (0).to_bytes(4, "little")

@@ -1,0 +1,168 @@
+"""Compressed pixels in a process of their own: what is wrong with them costs one picture."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import zlib
+
+import numpy as np
+import psutil
+import pydicom
+import pytest
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from ichnode.dicom.codestreams import check_frame
+from ichnode.dicom.decoding import Decoders
+from ichnode.dicom.pixels import read_hounsfield
+from ichnode.dicom.syntaxes import COMPRESSED, DEFLATED_LE, RLE, _part10, _samples
+from ichnode.errors import BadObject
+from tests.dicom.made_ct import UNCOMPRESSED, ct_dataset, head_hu, savefrom tests.peers import wait_until
+
+JPEG_2000 = str(JPEG2000Lossless)
+
+
+@pytest.fixture
+def decoders():
+    made = Decoders(most=1, timeout_s=60)
+    yield made
+    made.close()
+
+
+def compressed(path, syntax=JPEG2000Lossless):
+    ds = ct_dataset()
+    ds.file_meta = pydicom.dataset.FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = UNCOMPRESSED[1]
+    ds.compress(syntax, generate_instance_uid=False)
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def altered(path, change):
+    """The file with its one frame changed."""
+    ds = pydicom.dcmread(path)
+    ds.PixelData = encapsulate([change(bytearray(get_frame(ds.PixelData, 0, number_of_frames=1)))])
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def children():
+    return [one for one in psutil.Process().children() if "ichnode.decoder" in " ".join(one.cmdline())]
+
+
+class TestChildren:
+    @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless], ids=lambda uid: uid.name)
+    def test_the_same_pixels_as_here(self, decoders, tmp_path, syntax):
+        path = compressed(tmp_path / "x", syntax)
+        assert np.array_equal(decoders.read_hounsfield(path, [1], str(syntax))[0], head_hu())
+
+    def test_one_child_for_many_requests_and_none_for_uncompressed_pixels(self, decoders, tmp_path):
+        plain = save(ct_dataset(), tmp_path / "plain")
+        assert np.array_equal(decoders.read_hounsfield(plain, [1], str(UNCOMPRESSED[1]))[0], head_hu())
+        assert children() == []
+        path = compressed(tmp_path / "x")
+        for _ in range(3):
+            decoders.read_hounsfield(path, [1], JPEG_2000)
+        assert len(children()) == 1
+        decoders.close()
+        assert children() == []
+
+    def test_what_cannot_be_read_is_said_as_it_is_here(self, decoders, tmp_path):
+        path = altered(compressed(tmp_path / "x"), lambda frame: frame[:200])
+        with pytest.raises(BadObject) as here:
+            read_hounsfield(path)
+        with pytest.raises(BadObject) as there:
+            decoders.read_hounsfield(path, [1], JPEG_2000)
+        assert (there.value.code, there.value.sentence) == (here.value.code, here.value.sentence)
+        with pytest.raises(BadObject):
+            decoders.read_hounsfield(tmp_path / "absent", [1], JPEG_2000)
+
+    def test_a_child_that_dies_in_the_middle_costs_one_picture(self, tmp_path):
+        path = compressed(tmp_path / "x")
+        decoders = Decoders(most=1, timeout_s=60)
+        decoders.read_hounsfield(path, [1], JPEG_2000)
+        (child,) = children()
+        child.suspend()
+        failed: list[str] = []
+
+        def ask():
+            with pytest.raises(BadObject) as caught:
+                decoders.read_hounsfield(path, [1], JPEG_2000)
+            failed.append(caught.value.code)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        wait_until(lambda: not decoders._idle, 60, "the child has been taken")
+        child.kill()
+        asking.join(60)
+        assert failed == ["PIXELS_UNREADABLE"]
+        assert np.array_equal(decoders.read_hounsfield(path, [1], JPEG_2000)[0], head_hu())
+        decoders.close()
+
+    def test_a_child_that_takes_too_long_is_ended(self, tmp_path):
+        path = compressed(tmp_path / "x")
+        decoders = Decoders(most=1, timeout_s=60)
+        decoders.read_hounsfield(path, [1], JPEG_2000)
+        decoders._timeout_s = 0.2
+        (child,) = children()
+        child.suspend()
+        with pytest.raises(BadObject, match="takes too long"):
+            decoders.read_hounsfield(path, [1], JPEG_2000)
+        assert children() == []
+
+    def test_memory_has_a_bound(self, tmp_path):
+        path = compressed(tmp_path / "x")
+        decoders = Decoders(memory_bytes=32 << 20)
+        with pytest.raises(BadObject):
+            decoders.read_hounsfield(path, [1], JPEG_2000)
+        decoders.close()
+
+
+class TestBombs:
+    def test_a_codestream_that_says_it_is_larger_than_its_header(self, tmp_path):
+        def grow(frame):
+            at = frame.index(b"\xff\x4f\xff\x51") + 8
+            frame[at : at + 8] = struct.pack(">II", 60000, 60000)
+            return bytes(frame)
+
+        path = altered(compressed(tmp_path / "x"), grow)
+        before = psutil.Process().memory_info().rss
+        with pytest.raises(BadObject, match="60000 x 60000, its header says 64 x 64"):
+            read_hounsfield(path)
+        assert psutil.Process().memory_info().rss - before < 64 << 20
+
+    @pytest.mark.parametrize("uid", [uid for uid in COMPRESSED if uid != RLE])
+    def test_the_size_of_every_kind_of_frame_is_read(self, uid):
+        import base64
+
+        frame = base64.b64decode(_samples()[uid])
+        check_frame(frame, uid, 32, 32, 2)
+        with pytest.raises(BadObject, match="its header says 33 x 32"):
+            check_frame(frame, uid, 33, 32, 2)
+        for cut in range(0, 60, 7):
+            with pytest.raises(BadObject):
+                check_frame(frame[:cut], uid, 31, 32, 2)
+
+    def test_run_lengths_without_end(self):
+        check_frame(bytes(3000), RLE, 32, 32, 2)
+        with pytest.raises(BadObject, match="longer than its pixels"):
+            check_frame(bytes(1 << 20), RLE, 32, 32, 2)
+
+    def test_deflated_zeros(self, tmp_path):
+        """A file of 300 KB that becomes 256 MiB."""
+        head = _part10(DEFLATED_LE)
+        start = 144 + int.from_bytes(head[140:144], "little")
+        inflated = zlib.decompress(head[start:], -zlib.MAX_WBITS)
+        deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        packed = deflater.compress(inflated[:-8]) + deflater.compress(bytes(256 << 20)) + deflater.flush()
+        (tmp_path / "x").write_bytes(head[:start] + packed)
+        before = psutil.Process().memory_info().rss
+        with pytest.raises(BadObject):
+            read_hounsfield(tmp_path / "x")
+        assert psutil.Process().memory_info().rss - before < 64 << 20
+
+    def test_a_matrix_that_no_scanner_has(self, tmp_path):
+        path = save(ct_dataset(Rows=65535, Columns=65535), tmp_path / "x")
+        with pytest.raises(BadObject, match="is no CT"):
+            read_hounsfield(path)
