@@ -98,7 +98,7 @@ def test_a_running_node_proposes_nothing_that_the_statement_does_not_say(tmp_pat
 def test_every_format_and_every_setting_of_a_destination_is_stated():
     created = {name for row in rows(section("1.1"), 5) for name in re.findall("`([a-z-]+)`", row[4])}
     assert created == set(FORMATS)
-    assert {row[0].strip("`") for row in rows(section("6.5"), 3)} >= set(DestinationSection.model_fields)
+    assert {row[0].strip("`") for row in rows(section("6.6"), 3)} >= set(DestinationSection.model_fields)
     assert {row[1] for row in rows(section("1.1"), 5) if row[3] == "Yes"} == set(syntaxes.STORAGE_CLASSES)
 
 

@@ -18,7 +18,8 @@ from ichnode.dicom.decoding import Decoders
 from ichnode.dicom.pixels import read_hounsfield
 from ichnode.dicom.syntaxes import COMPRESSED, DEFLATED_LE, RLE, _part10, _samples
 from ichnode.errors import BadObject
-from tests.dicom.made_ct import UNCOMPRESSED, ct_dataset, head_hu, savefrom tests.peers import wait_until
+from tests.dicom.made_ct import UNCOMPRESSED, ct_dataset, head_hu, save
+from tests.peers import wait_until
 
 JPEG_2000 = str(JPEG2000Lossless)
 
