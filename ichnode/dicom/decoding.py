@@ -115,7 +115,10 @@ class Decoders:
                 planes = child.ask(path, frames, self._timeout_s)
             except OSError as error:
                 child.end()
-                log.warning("decoder.ended", code="PIXELS_UNREADABLE", how=str(error), syntax=transfer_syntax_uid)
+                remedy = (
+                    f"A slice in {transfer_syntax_uid} ended or held up its decoder ({error}): find out who sent it."
+                )
+                log.warning("decoder.ended", code="PIXELS_UNREADABLE", remedy=remedy)
                 said = f"the decoder did not come through it ({error})"
                 raise BadObject(f"The pixel data of a slice cannot be decoded: {said}.", "PIXELS_UNREADABLE") from error
             except BadObject:
