@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from tests import answering
 from tests.certificates import Issued
 from tests.peers import free_port
 
@@ -57,47 +57,19 @@ class WebService:
     @contextlib.contextmanager
     def listening(self) -> Iterator[WebService]:
         """Answer inside the block; outside of it nobody listens on the port."""
-        service = self
 
-        class Answers(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+        def answer(method: str, path: str, headers: Message, body: bytes) -> answering.Reply:
+            instance = one_part(headers, body) if method == "POST" else None
+            request = Request(method, path, headers, instance)
+            self.requests.append(request)
+            reply = (self.query if instance is None else self.store)(request)
+            if reply is None:
+                return None
+            code, content, more = reply
+            return code, json.dumps(content).encode() if isinstance(content, dict) else content, more
 
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.answer(one_part(self.headers, body), service.store)
-
-            def do_GET(self) -> None:
-                self.answer(None, service.query)
-
-            def answer(self, instance: Dataset | None, reply_to: Callable[[Request], Reply | None]) -> None:
-                request = Request(self.command, self.path, self.headers, instance)
-                service.requests.append(request)
-                reply = reply_to(request)
-                if reply is None:
-                    self.close_connection = True
-                    return
-                code, content, headers = reply
-                body = json.dumps(content).encode() if isinstance(content, dict) else content
-                self.send_response(code)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                with contextlib.suppress(OSError):  # whoever asked has read enough
-                    self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Answers)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
+        with answering.answering(self.port, answer):
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join(20)
 
 
 def one_part(headers: Message, body: bytes) -> Dataset:

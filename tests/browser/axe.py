@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page
 
-from tests.browser.published import Package
+from tests.published import Package
 
 AXE = Package(
     "axe-core",

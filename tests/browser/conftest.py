@@ -14,10 +14,10 @@ from ichnode_training.phantom_dicom import write_dicom
 
 from tests.browser.ohif import OHIF
 from tests.browser.person import Person, at_the_viewer
-from tests.browser.published import NotFetchedError
 from tests.browser.served import served
 from tests.conftest import missing
 from tests.peers import Orthanc, run_dcmtk
+from tests.published import NotFetchedError
 from tests.running import RunningNode, running
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"

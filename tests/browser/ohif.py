@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.browser.published import Package
+from tests.published import Package
 
 OHIF = Package(
     "@ohif/app",

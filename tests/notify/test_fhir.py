@@ -10,9 +10,10 @@ import pytest
 from ichnode.errors import PeerBusy, PeerRefused, PeerUnreachable
 from ichnode.notify import fhir
 from tests.conftest import missing
-from tests.notify.fhir_r4 import FhirServer, NotFetchedError, validator
+from tests.notify.fhir_r4 import FhirServer, validator
 from tests.notify.made import CORRECTION, FAILED, FINAL, HOSTILE, POSITIVE, RETRACTED, TEST, channel, named
 from tests.notify.receivers import HttpReceiver
+from tests.published import NotFetchedError
 
 RECORDED = (POSITIVE, CORRECTION, FAILED, RETRACTED)
 

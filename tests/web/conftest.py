@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 from argon2 import PasswordHasher
+from playwright.sync_api import Browser, Page
 
 from ichnode.config import Settings
 from ichnode.steps.node import Node, open_node
@@ -19,10 +21,10 @@ from ichnode.web import passwords
 from ichnode.web.server import WebServer
 from ichnode.worklist import accounts, tokens
 from ichnode.worklist.database import Worklist
+from tests.chromium import opened
 from tests.made import Clock
 from tests.web import ward
-
-PASSWORD = "correct horse battery"
+from tests.web.window import PASSWORD
 
 
 class Visit(httpx2.Client):
@@ -93,6 +95,23 @@ def served(node: Node) -> Iterator[WebServer]:
     server.stop()
 
 
+@pytest.fixture
+def restarted(node: Node, served: WebServer) -> Callable[[], AbstractContextManager[None]]:
+    """``with restarted():`` → the pages are served again at the address where they were, by a new server."""
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        web = node.settings.web.model_copy(update={"port": served.port})
+        server = WebServer(replace(node, settings=node.settings.model_copy(update={"web": web})))
+        server.start()
+        try:
+            yield
+        finally:
+            server.stop()
+
+    return again
+
+
 @pytest.fixture(scope="session", autouse=True)
 def kept_password() -> Iterator[str]:
     """The password of everybody here, by argon2 with the least memory and time: it is tried some hundred times."""
@@ -155,3 +174,23 @@ def program(node: Node, served: WebServer) -> Iterator[Callable[..., httpx2.Clie
     yield come
     for client in opened:
         client.close()
+
+
+@pytest.fixture(scope="package")  # playwright takes one at a time
+def browser(component: Callable[[str, str], str]) -> Iterator[Browser]:
+    with opened(component("chromium", "chromium")) as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def new_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """``new_page(1280, 800, color_scheme="light")`` → an empty page with cookies of its own."""
+    contexts = []
+
+    def open_one(width: int, height: int, **more: Any) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **more))
+        return contexts[-1].new_page()
+
+    yield open_one
+    for context in contexts:
+        context.close()

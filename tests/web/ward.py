@@ -24,7 +24,7 @@ PEOPLE = {
     "weber": ("WEBER^KLARA", "20019-F", "19370118", "F"), "silva": ("SILVA^JOAO", "22310-D", "19711122", "M"),
     "novak": ("NOVAK^PETR", "18733-A", "19490601", "M"), "haddad": ("HADDAD^LEILA", "21001-E", "19921209", "F"),
     "berg": ("BERG^NILS", "20642-A", "19580317", "M"), "rossi": ("ROSSI^ELENA", "22005-C", "19660825", "F"),
-    "fischer": ("FISCHER^UWE", "22400-B", "19490215", "M"),
+    "fischer": ("FISCHER^UWE", "22400-B", "19490215", "M"), "larsen": ("LARSEN^IDA", "22511-E", "19530919", "F"),
 }  # fmt: skip
 
 

@@ -40,10 +40,14 @@ document.addEventListener("htmx:responseError", (event) => {
   try { sentence = JSON.parse(responseText).error.sentence; } catch { /* not JSON */ }
   say(sentence);
 });
-document.addEventListener("htmx:sendError", () => say("The node does not answer. It is tried again."));
+document.addEventListener("htmx:sendError", ({ detail }) => {
+  const asked = detail.requestConfig.verb === "get";
+  say(asked ? "The node does not answer. It is tried again." : "The node does not answer; nothing was sent. Send it again in a moment.");
+});
 
 // A question before what cannot be undone; without a script the form asks on its own page.
 document.addEventListener("submit", (event) => {
+  if ("leave" in event.target.dataset) sessionStorage.clear();  // drafts go with whoever wrote them
   const question = event.target.dataset.ask;
   if (question && !confirm(question)) event.preventDefault();
 });

@@ -5,23 +5,44 @@ const NEWS = "ichnode.news";
 /** Call `changed(news)` at every change and `ended()` when the session is over. */
 export function listen(changed, ended) {
   const channel = "BroadcastChannel" in window ? new BroadcastChannel(NEWS) : null;
-  if (channel) channel.onmessage = ({ data }) => (data.ended ? ended() : changed(data));
+  let latest = null;  // where this page is the one that listens
+  const live = (state) => {
+    const before = document.documentElement.dataset.live;
+    document.documentElement.dataset.live = state;
+    if (state === "yes" && before !== "yes") document.dispatchEvent(new CustomEvent("live"));
+  };
+  const tell = (message) => {
+    if ("live" in message) live(message.live);
+    else if (message.ended) ended();
+    else if (message.news) changed(message.news);
+  };
   const open = () => {
+    const say = (message) => { tell(message); channel?.postMessage(message); };
+    latest ??= { live: "no" };
     const source = new EventSource("/events");
     source.addEventListener("change", (event) => {
-      const news = JSON.parse(event.data);
-      changed(news);
-      channel?.postMessage(news);
+      latest = { ...latest, news: JSON.parse(event.data) };
+      say({ news: latest.news });
     });
-    source.addEventListener("ended", () => { source.close(); channel?.postMessage({ ended: true }); ended(); });
+    source.addEventListener("ended", () => { source.close(); say({ ended: true }); });
     source.addEventListener("error", () => {
       // Closed for good is a refusal, not a node that restarts: the session is over.
-      document.documentElement.dataset.live = "no";
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => check(ended, open), 2000);
+      latest = { ...latest, live: "no" };
+      say({ live: "no" });
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => check(() => say({ ended: true }), open), 2000);
     });
-    source.addEventListener("open", () => { document.documentElement.dataset.live = "yes"; });
-    return source;
+    source.addEventListener("open", () => { latest = { ...latest, live: "yes" }; say({ live: "yes" }); });
   };
+  if (channel) {
+    channel.onmessage = ({ data }) => {
+      if (!data.asks) tell(data);
+      else if (latest) {  // a page that has just been opened: what it missed since it was made
+        channel.postMessage({ live: latest.live });
+        if (latest.news) channel.postMessage({ news: latest.news });
+      }
+    };
+    channel.postMessage({ asks: true });
+  }
   if (channel && navigator.locks) navigator.locks.request(NEWS, () => new Promise(open));
   else open();
 }

@@ -13,6 +13,8 @@ async function filesOf(entry) {
     found.push(...part);
   }
 }
+// Beside the place for it a dropped file would take the page's place.
+for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
 for (const kind of ["dragover", "dragleave", "drop"]) {
   drop.addEventListener(kind, (event) => {
     event.preventDefault();

@@ -1,9 +1,11 @@
 // An open study page hears what happens to its study elsewhere: a newer answer, somebody who signs off.
 import { say, signIn } from "./app.js";
 import { listen } from "./news.js";
+import { renewing } from "./renew.js";
 
 const page = document.querySelector("[data-study]");
 const reading = () => document.getElementById("reading");
+const renewReading = renewing("reading", () => `/studies/${page.dataset.study}/reading`);
 
 listen(async () => {
   const answer = await fetch(`/studies/${page.dataset.study}/news`, { credentials: "same-origin" }).catch(() => null);
@@ -12,6 +14,6 @@ listen(async () => {
   if (String(latest ?? "") !== page.dataset.latest) page.querySelector("[data-newer]").hidden = false;
   if ((readBy ?? "") !== reading().dataset.readBy) {
     if (readBy) say(`Read by ${readBy}.`);
-    htmx.ajax("GET", `/studies/${page.dataset.study}/reading`, { target: "#reading", swap: "outerHTML" });
+    renewReading();
   }
 }, signIn);

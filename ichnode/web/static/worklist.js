@@ -1,6 +1,7 @@
 // The worklist renews itself without losing the reader's place, tells of new positives if wanted, and needs no mouse.
 import { say, signIn } from "./app.js";
 import { listen } from "./news.js";
+import { renewing } from "./renew.js";
 
 const list = () => document.getElementById("list");
 const links = () => [...document.querySelectorAll("#list a.open")];
@@ -14,18 +15,25 @@ listen((news) => {
   sessionStorage.setItem("ichnode.told", JSON.stringify([...told].slice(-500)));
   if (fresh.length && !first) announce(fresh);
   first = false;
-  document.body.dispatchEvent(new CustomEvent("change-on-node"));
+  renew();
 }, signIn);
+const renew = renewing("list", () => list().dataset.again);
+setInterval(renew, 60_000);  // durations grow without news
 
-// The reader's place: the row in focus, else the first row in sight, stays where it is on the screen.
-let anchor = null;
+// The reader's place: the row in focus, else the one that the mouse is being moved to, else the first row in sight, stays
+// where it is on the screen.
+const AIMING_MS = 1500;
+let anchor = null, moved = -AIMING_MS;
+addEventListener("pointermove", () => { moved = performance.now(); });
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.target.id !== "list") return;
-  const held = document.activeElement?.closest?.("#list tr");
+  if (event.detail.target.id !== "list" || !event.detail.shouldSwap) return;
+  const focused = document.activeElement?.closest?.("#list tr");
+  const held = focused || (performance.now() - moved < AIMING_MS && document.querySelector("#list tbody tr:hover"));
   const seen = [...document.querySelectorAll("#list tbody tr")].find((row) => row.getBoundingClientRect().bottom > 0);
   const row = held || (scrollY > 80 ? seen : null);
   anchor = row && { id: row.id, top: row.getBoundingClientRect().top };
-  anchor ??= { id: "", top: 0 };
+  anchor ||= { id: "", top: 0 };
+  anchor.place = focused ? links().indexOf(document.activeElement) : -1;
   anchor.rows = new Set([...document.querySelectorAll("#list tbody tr")].map((one) => one.id));
 });
 document.addEventListener("htmx:afterSettle", () => {
@@ -35,6 +43,7 @@ document.addEventListener("htmx:afterSettle", () => {
   }
   const row = anchor.id && document.getElementById(anchor.id);
   if (row) scrollBy({ top: row.getBoundingClientRect().top - anchor.top, behavior: "instant" });
+  else if (anchor.place >= 0) links()[Math.min(anchor.place, links().length - 1)]?.focus();  // it is on this page no more
   anchor = null;
 });
 

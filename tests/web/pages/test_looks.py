@@ -8,16 +8,22 @@ from random import Random
 import pytest
 from playwright.sync_api import expect
 
+from ichnode.core.feedback import Feedback, Label
 from ichnode.core.findings import Warned
-from ichnode.worklist import assembly, associations, deliveries, models, standings
+from ichnode.worklist import assembly, associations, deliveries, feedback, models, standings
 from tests.browser.axe import AXE, serious_findings
-from tests.browser.published import NotFetchedError
 from tests.conftest import missing
 from tests.made import analysed_series, answer, claim, closed_series, finish, head_slices, series_row, study_facts, take
+from tests.published import NotFetchedError
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
-PAGES = {"worklist": "/", "node": "/node", "rules": "/rules", "api": "/api", "audit": "/node/audit"}
+PAGES = {
+    "worklist": "/", "node": "/node", "rules": "/rules", "api": "/api", "audit": "/node/audit",
+    "agreement": "/agreement", "sign-in": "/sign-in",
+}  # fmt: skip
+FAMILIES = ("ABEL", "BAUER", "COSTA", "DUBOIS", "EGGER", "FONSECA", "GRECO", "HANSEN", "IVANOV", "JANSEN")
+GIVEN = ("ANNA", "BRUNO", "CLARA", "DAVID", "EMMA", "FELIX", "GITTA", "HUGO", "IRIS", "JONAS")
 ATTACK = "\"'><img src=x onerror=window.hacked=1><script>window.hacked=1</script>${7*7}{{7*7}}"
 
 
@@ -38,6 +44,12 @@ def lively(morning):
             deliveries.close_circuit(tx, success, name)
     _scanned(morning, "CT2", 24, 33.0, 5.0)
     _scanned(morning, "CT7", 30, 31.5, 3.0, shift_hu=2.4)
+    with morning.worklist.write() as tx:
+        for number, result in enumerate(tx.exec_driver_sql("select id, verdict from results order by id").all()):
+            if result.verdict == "not_analysed" or number % 3 == 2:
+                continue
+            labels = (Label("subdural", number % 2 == 0),) if result.verdict == "positive" else ()
+            feedback.give(tx, morning.now(), "radiologist", result.id, Feedback(number % 5 != 0, labels))
     return morning
 
 
@@ -45,15 +57,22 @@ def _scanned(node, station: str, number: int, hu: float, spacing_mm: float, shif
     """Negative, read and delivered studies of a scanner; the density of the last six is shifted."""
     chance = Random(station)
     for i in range(number):
-        study = study_facts(f"{station}{i}", patient_name=f"EARLIER^{i}", station_name=station)
+        number = int(station[-1]) * 1000 + i
+        study = study_facts(
+            f"{station}{i}", patient_name=f"{FAMILIES[number % 10]}^{GIVEN[(number * 7 + i // 10) % 10]}",
+            patient_id=f"{30000 + number}-B", patient_birth_date=f"19{30 + i % 60:02}0{1 + i % 9}1{i % 10}",
+            patient_sex="FM"[i % 2], accession_number=f"ACC-{30000 + number}", study_date="20260228",
+            study_time=f"{8 + i // 4:02}{15 * (i % 4):02}00", study_description="CT Head", station_name=station,
+        )  # fmt: skip
         closed_series(node.worklist, node.now, study)
         job = claim(node.worklist, node.now)
         density = hu + chance.gauss(0, 0.25) + (shift_hu if i >= number - 6 else 0)
         measures = {"brain_hu": round(density, 2), "spacing_mm": round(spacing_mm + chance.gauss(0, 0.01), 3)}
+        node.now.forward(19)
         outcome = replace(answer(job, 0.05 + 0.1 * chance.random()), measures=measures)
         assert finish(node.worklist, node.now, job, outcome, ())
     with node.worklist.write() as tx:
-        tx.exec_driver_sql("update studies set read_at = first_seen_at, read_by = 'ada' where patient_id = 'P1'")
+        tx.exec_driver_sql("update studies set read_at = first_seen_at, read_by = 'ada' where patient_id like '3%'")
         standings.refresh(tx, list(tx.exec_driver_sql("select id from studies").scalars()))
 
 
@@ -66,6 +85,8 @@ def test_every_page_can_be_used_by_everybody(lively, somebody, theme):
     one = somebody("administrator", color_scheme=theme)
     found = {}
     for name, path in PAGES.items():
+        if name == "sign-in":
+            one.page.context.clear_cookies()
         one.go(path)
         expect(one.page.get_by_role("note")).to_contain_text("Research use only")
         one.keep(f"{name}-{theme}")
@@ -79,11 +100,13 @@ def test_every_page_fits_a_narrow_screen(lively, somebody):
     one = somebody("administrator", width=360, height=740)
     wide = {}
     for name, path in PAGES.items():
+        if name == "sign-in":
+            one.page.context.clear_cookies()
         one.go(path)
         width = one.page.evaluate("document.documentElement.scrollWidth")
         if width > 360:
             wide[name] = width
-    one.go("/")
+    one.sign_in("administrator")
     one.keep("worklist-narrow")
     assert wide == {}
 

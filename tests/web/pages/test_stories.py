@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from playwright.sync_api import expect
 
 from ichnode.web import events
-from ichnode.web.server import WebServer
 from ichnode.worklist import readings
 from tests.made import series_row
 from tests.web import ward
+from tests.web.pages.conftest import Somebody
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -87,25 +85,116 @@ def test_when_the_session_is_over_the_patients_leave_the_screen_and_signing_in_l
     one.page.wait_for_url("**/sign-in?next=*", timeout=30_000)
     assert "LIND" not in one.page.content()
     one.type_in("radiologist")
+    one.lists(3)
     assert one.page.url.endswith("/?status=positive")
 
 
-def test_the_node_restarts_under_an_open_page(morning, served, somebody):
+def test_the_node_restarts_under_an_open_page(morning, served, somebody, restarted):
     one = somebody()
-    web = morning.settings.web.model_copy(update={"port": served.port})
-    again = replace(morning, settings=morning.settings.model_copy(update={"web": web}))
     served.stop()
     one.page.locator("html[data-live=no]").wait_for(state="attached")
     assert one.names()[0] == "LIND", "what is there stays there"
     ward.positive(morning.worklist, morning.now, "fischer", 0.99)
-    restarted = WebServer(again)
-    restarted.start()
-    try:
-        expect(one.page.locator("#list a.open").first).to_have_text("FISCHER, UWE", timeout=30_000)
-        one.page.locator("html[data-live=yes]").wait_for(state="attached")
-    finally:
-        restarted.stop()
+    with restarted():
+        expect(one.page.locator("#list a.open").first).to_have_text("FISCHER, UWE")
+        one.wait_live()
     assert one.faults == []
+
+
+LISTENS = """
+window.heard = { tones: 0, shown: [] };
+window.AudioContext = class extends AudioContext {
+  constructor() { super(); heard.audio = this; }
+  createOscillator() { heard.tones += 1; return super.createOscillator(); }
+};
+window.Notification = class extends Notification {
+  constructor(title, options) {
+    super(title, options);
+    this.addEventListener("show", () => heard.shown.push(`${title}: ${options.body}`));
+  }
+};
+Object.defineProperty(document, "hidden", { get: () => window.isAway === true });  // headless ones are never hidden
+"""
+
+
+def test_a_sound_and_a_notification_tell_of_a_positive_study_to_whoever_wants_them(morning, somebody):
+    one = somebody(permissions=["notifications"])
+    page = one.page
+    page.add_init_script(LISTENS)
+    page.reload()
+    one.lists(10)
+    for name in ("sound", "notify"):
+        page.locator(f"#{name}").click()
+        expect(page.locator(f"#{name}")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function("() => heard.tones === 2 && heard.audio.state === 'running'")  # what it will sound like
+    page.evaluate("window.isAway = true")
+    ward.positive(morning.worklist, morning.now, "fischer", 0.99)
+    page.wait_for_function("() => heard.tones === 4 && heard.shown.length === 1")
+    assert page.evaluate("heard.shown") == ["ichnode: A positive study has arrived."], "nobody is named"
+    expect(page.locator("#list a.open").first).to_have_text("FISCHER, UWE")
+    page.locator("#sound").click()
+    page.locator("#notify").click()
+    ward.positive(morning.worklist, morning.now, "larsen", 0.98)
+    expect(page.locator("#list a.open").nth(1)).to_have_text("LARSEN, IDA")
+    assert page.evaluate("[heard.tones, heard.shown.length]") == [4, 1], "off again"
+    page.reload()
+    one.lists(12)
+    assert page.locator("#sound").get_attribute("aria-pressed") == "false"
+    assert one.faults == []
+
+
+def test_where_notifications_are_not_allowed_that_is_said(morning, somebody):
+    one = somebody()
+    one.page.locator("#notify").click()
+    expect(one.page.locator("#said")).to_have_text("This browser does not allow notifications here.")
+    expect(one.page.locator("#notify")).to_have_attribute("aria-pressed", "false")
+
+
+def test_news_that_come_while_the_list_is_on_its_way_are_not_forgotten(morning, somebody):
+    one = somebody()
+    on_their_way = []
+
+    def hold_the_first(route) -> None:
+        if on_their_way:
+            route.continue_()
+        else:
+            on_their_way.append((route, route.fetch()))
+
+    one.page.route("**/worklist/list*", hold_the_first)
+    ward.negative(morning.worklist, morning.now, "larsen")
+    while not on_their_way:
+        one.page.wait_for_timeout(50)
+    ward.positive(morning.worklist, morning.now, "fischer", 0.99)
+    expect(one.page.locator("#said")).to_have_text("A positive study has arrived.")
+    ((route, answer),) = on_their_way
+    assert "FISCHER" not in answer.text()
+    route.fulfill(response=answer)
+    expect(one.page.locator("#list a.open").first).to_have_text("FISCHER, UWE")
+
+
+def test_a_click_opens_what_was_pressed_though_the_list_is_renewed_meanwhile(morning, somebody):
+    one = somebody()
+    wanted = study_of(morning, "lind")
+    one.page.locator(f"#study-{wanted}").hover()
+    one.page.mouse.down()
+    ward.positive(morning.worklist, morning.now, "fischer", 0.99)
+    expect(one.page.locator("#said")).to_have_text("A positive study has arrived.")
+    one.page.mouse.up()
+    one.page.wait_for_url(f"**/studies/{wanted}")
+
+
+def test_a_second_page_of_the_same_browser_hears_the_news_from_the_first(morning, somebody):
+    one = somebody()
+    second = Somebody(one.page.context.new_page(), one.address)
+    second.go("/?status=positive")
+    second.lists(3)
+    ward.positive(morning.worklist, morning.now, "fischer", 0.99)
+    for person in (one, second):
+        expect(person.page.locator("#list a.open").first).to_have_text("FISCHER, UWE")
+    one.page.close()  # and now hears for itself
+    ward.positive(morning.worklist, morning.now, "larsen", 0.98)
+    expect(second.page.locator("#list a.open").nth(1)).to_have_text("LARSEN, IDA")
+    assert second.faults == []
 
 
 def test_an_administrator_pauses_a_destination_and_lets_it_go_on(morning, somebody):

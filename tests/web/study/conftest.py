@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Page
 
 from ichnode.config import Settings
 from ichnode.steps.node import Node, open_node
 from ichnode.web.server import WebServer
 from tests.made import NOON, Clock
-from tests.web.conftest import PASSWORD
 from tests.web.study.answered import answer
-from tests.web.study.reader import FLAGS, Reader
+from tests.web.study.reader import Reader
 
 
 @pytest.fixture(scope="session")
@@ -59,26 +58,13 @@ def study(people: Node) -> Node:
     return people
 
 
-@pytest.fixture(scope="package")  # playwright takes one at a time
-def browser(component: Callable[[str, str], str]) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=component("chromium", "chromium"), args=list(FLAGS))
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
-def reader(study: Node, served: WebServer, browser: Browser) -> Iterator[Callable[..., Reader]]:
+def reader(study: Node, served: WebServer, new_page: Callable[..., Page]) -> Callable[..., Reader]:
     """``reader("radiologist", width=360)`` → somebody who has signed in, in a browser window of their own."""
-    contexts = []
 
     def come(role: str = "radiologist", width: int = 1400, height: int = 1000, **options: Any) -> Reader:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        somebody = Reader(context.new_page(), served.address)
-        somebody.sign_in(role, PASSWORD)
+        somebody = Reader(new_page(width, height, **options), served.address)
+        somebody.sign_in(role)
         return somebody
 
-    yield come
-    for context in contexts:
-        context.close()
+    return come

@@ -8,42 +8,17 @@ import io
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, expect
 
-FLAGS = (
-    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-)  # fmt: skip
-PATIENCE_MS = 45_000
+from tests.web.window import Window
 
 
-class Reader:
-    """One window of a browser.
-
-    Attributes
-    ----------
-    faults : list of str
-        What scripts threw, and what the content security policy refused.
-    """
-
-    def __init__(self, page: Page, address: str) -> None:
-        self.page, self._address = page, address.rstrip("/")
-        self.faults: list[str] = []
-        page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
-        page.set_default_timeout(PATIENCE_MS)
-        expect.set_options(timeout=PATIENCE_MS)
-
-    def sign_in(self, name: str, password: str) -> None:
-        self.page.goto(f"{self._address}/sign-in")
-        self.page.get_by_label("Name").fill(name)
-        self.page.get_by_label("Password").fill(password)
-        self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url(f"{self._address}/")
+class Reader(Window):
+    """A person at the page of a study."""
 
     def open(self, path: str = "/studies/1") -> None:
         """Open a study and wait until its first slice is shown."""
-        self.page.goto(f"{self._address}{path}")
+        self.go(path)
         self.wait_shown()
 
     def wait_shown(self) -> None:
@@ -63,7 +38,7 @@ class Reader:
         for key in keys:
             self.page.keyboard.press(key)
 
-    def go(self, number: int) -> None:
+    def turn_to(self, number: int) -> None:
         """Go to a slice by the keyboard, from the first one."""
         self.part("stage").focus()
         self.press("Home", *["ArrowDown"] * (number - 1))

@@ -12,10 +12,10 @@ from ichnode.core.windows import BONE, BRAIN, SUBDURAL, Window
 from ichnode.dicom.pixels import read_hounsfield
 from ichnode.worklist import feedback, schema
 from tests.browser.axe import AXE, serious_findings
-from tests.browser.published import NotFetchedError
 from tests.conftest import missing
 from tests.made import rows
 from tests.peers import wait_until
+from tests.published import NotFetchedError
 from tests.web.study.answered import HOT, KEY, answer, renamed
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -35,7 +35,7 @@ def painted(hu, window):
 def test_the_canvas_shows_each_hounsfield_unit_in_its_window_to_the_last_grey(reader, files):
     somebody = reader()
     somebody.open()
-    somebody.go(9)
+    somebody.turn_to(9)
     somebody.press("9")  # one pixel on one pixel
     for key, window in (("1", BRAIN), ("2", SUBDURAL), ("3", BONE), ("4", Window(40, 40))):
         somebody.press(key)
@@ -51,7 +51,7 @@ def test_the_canvas_shows_each_hounsfield_unit_in_its_window_to_the_last_grey(re
 def test_what_lies_under_the_pointer_and_under_the_cross_is_said_in_hounsfield_units(reader, files):
     somebody = reader()
     somebody.open()
-    somebody.go(20)
+    somebody.turn_to(20)
     somebody.press("9")
     box = somebody.part("canvas").bounding_box()
     hu = hounsfield(files, 20)
@@ -111,13 +111,13 @@ def test_the_heat_map_lies_over_the_slices_that_have_one_and_can_be_made_fainter
     expect(somebody.part("heat-of")).to_have_text("heat map hidden (H)")
     np.testing.assert_array_equal(somebody.middle(256, 256), plain)
     somebody.press("h")
-    somebody.go(HOT[-1] + 2)
+    somebody.turn_to(HOT[-1] + 2)
     expect(somebody.part("heat-of")).to_have_text("")
 
 
 def test_from_sign_in_to_sign_off_by_the_keyboard_alone(reader, study):
     somebody = reader()
-    somebody.page.goto(f"{somebody._address}/studies/1")
+    somebody.go("/studies/1")
     somebody.wait_shown()
     expect(somebody.part("stage")).to_be_focused()
     somebody.press("k")
@@ -159,10 +159,10 @@ def test_a_class_and_a_slice_are_taught_and_can_be_changed(reader, study):
     page.get_by_label("✓ Agree").check()
     page.get_by_text("Say more").click()
     page.get_by_label("epidural: not there").check()
-    somebody.go(7)
+    somebody.turn_to(7)
     page.get_by_label("Is or is not on this slice").select_option("no")
     page.get_by_role("button", name="Add").click()
-    somebody.go(21)
+    somebody.turn_to(21)
     page.get_by_label("Is or is not on this slice").select_option("yes")
     page.get_by_label("Class on this slice").select_option("subdural")
     page.get_by_role("button", name="Add").click()
@@ -280,5 +280,5 @@ def test_nothing_serious_keeps_anybody_from_using_the_pages(reader, study, schem
     somebody.part("stage").focus()
     somebody.press("?")
     assert serious_findings(somebody.page) == []
-    somebody.page.goto(f"{somebody._address}/agreement")
+    somebody.go("/agreement")
     assert serious_findings(somebody.page) == []

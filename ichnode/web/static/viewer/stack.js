@@ -20,6 +20,7 @@ export class Stack {
       this.planes[data.index] = data.plane;
       arrived(data.index);
     };
+    worker.onerror = () => failed(null);
     worker.postMessage({ stack: facts, parts: this.order(facts.first) });
   }
 

@@ -29,12 +29,18 @@ class Viewer {
       failed: (status) => this.failed(status),
     });
     this.strips = new Strips([...section.querySelectorAll("[data-strip]")], facts, (index) => this.go(index));
-    this.stack.fetchHeat().then(() => { this.refresh(); this.thumbnails(); });
+    this.fetchHeat();
     find("slider").max = String(this.count - 1);
     if (!facts.keys.length) document.querySelector("[data-keys]")?.remove();  // the answer is of other slices than these
     this.useTool(this.tool);
     this.preset("brain");
     this.go(facts.first);
+  }
+
+  fetchHeat() {
+    this.stack.fetchHeat().then(() => { this.refresh(); this.thumbnails(); }).catch(() => {
+      document.addEventListener("live", () => this.fetchHeat(), { once: true });
+    });
   }
 
   get shownFacts() { return this.facts.slices[this.index]; }
@@ -97,7 +103,8 @@ class Viewer {
   failed(status) {
     if (status === 401) signIn();
     else if (status === 409) say.wait.textContent = "The series has changed since this page was made: load it again.";
-    else say.wait.textContent = status ? `The node answered ${status}.` : "The node does not answer. Scroll to try again.";
+    else if (status === null) say.wait.textContent = "The viewer could not be loaded. Load the page again.";
+    else say.wait.textContent = status ? `The node answered ${status}.` : "The node does not answer. It is tried again.";
   }
 
   /** Small pictures of the key slices, once their planes are here. */
@@ -243,8 +250,16 @@ async function open() {
     const button = target.closest("[data-go]");
     if (button) viewer.go(Number(button.dataset.go));
   });
-  stage.focus({ preventScroll: true });
+  document.addEventListener("live", () => viewer.stack.near(viewer.index));  // the node is back: what is missing
+  // Whoever has begun to write meanwhile goes on writing.
+  if (document.activeElement === document.body) stage.focus({ preventScroll: true });
   section.dataset.ready = "yes";
 }
 
-open().catch(() => { say.wait.textContent = "The node does not answer. Load the page again."; });
+function start() {
+  open().catch(() => {
+    say.wait.textContent = "The node does not answer. It is tried again.";
+    document.addEventListener("live", start, { once: true });
+  });
+}
+start();
