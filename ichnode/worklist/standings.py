@@ -133,10 +133,14 @@ def _status(verdict: str, job_failed: bool, jobs: Sequence[Any]) -> str:
 
 
 def _reason(series: Sequence[Any], results: Sequence[Any]) -> tuple[str | None, str | None]:
-    """Return code and sentence: of the largest series that was not to be read, else of an analysis that failed."""
-    said = [row.outcome["reason"] for row in results if row.outcome and row.outcome.get("reason")]
+    """Return code and sentence: of a series that was to be read, else of the largest one that was not."""
+    to_be_read = {row["id"] for row in series if row["state"] != SeriesState.IGNORED}
+    ranked = sorted(results, key=lambda row: row.series_id not in to_be_read)
+    said = [(row.series_id, row.outcome["reason"]) for row in ranked if row.outcome and row.outcome.get("reason")]
+    if said and said[0][0] in to_be_read:
+        return said[0][1]["code"], said[0][1]["sentence"]
     given = [row for row in series if row["reason_code"]]
     if not given:
-        return (said[0]["code"], said[0]["sentence"]) if said else (None, None)
+        return (said[0][1]["code"], said[0][1]["sentence"]) if said else (None, None)
     best = max(given, key=lambda row: (row["reason_code"] != "ANOTHER_SERIES_CHOSEN", row["received"]))
     return best["reason_code"], best["reason"]
