@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
@@ -21,6 +23,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from ichnode.dicom.part10 import part10_prefix
+from ichnode.dicom.syntaxes import _samples
+
 UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 
 
@@ -32,6 +37,19 @@ def head_hu(size: int = 64) -> np.ndarray:
     hu[radius < 0.45] = 1200
     hu[radius < 0.40] = 35
     return np.clip(hu + np.random.default_rng(7).integers(-15, 15, hu.shape), -1024, 3071)
+
+
+def part10_of(uid: str) -> bytes:
+    """A whole file of a CT of 32 x 32 in a deflated or compressed transfer syntax; of the latter the sample's frame."""
+    ds = ct_dataset(head_hu(32), BitsStored=16, HighBit=15, PixelPaddingValue=None)
+    if uid in _samples():
+        ds.PixelData = encapsulate([base64.b64decode(_samples()[uid])])
+        ds["PixelData"].VR = "OB"
+        ds["PixelData"].is_undefined_length = True
+        encoded = encode(ds, ExplicitVRLittleEndian)
+    else:
+        encoded = encode(ds, UID(uid))
+    return part10_prefix(ds.SOPClassUID, ds.SOPInstanceUID, uid, "CT") + encoded
 
 
 def ct_dataset(hu: np.ndarray | None = None, **attributes: Any) -> Dataset:
