@@ -85,7 +85,7 @@ class ChannelSection(Section):
     def rule(self) -> Rule:
         """What it is told."""
         return Rule(
-            self.verdicts, self.findings, self.min_score, self.urgency, self.weekdays, _hours(self.hours),
+            self.verdicts, self.findings, self.min_score, self.urgency, self.weekdays, hours_from(self.hours),
             self.calling_aets, self.stations, self.institutions, self.kind in RECORDS,
         )  # fmt: skip
 
@@ -98,8 +98,8 @@ class ChannelSection(Section):
 
     @field_validator("hours")
     @classmethod
-    def _are_hours(cls, given: str) -> str:
-        if given and _hours(given) is None:
+    def _arehours_from(cls, given: str) -> str:
+        if given and hours_from(given) is None:
             raise ValueError('write it as "18:00-07:00", with two different times')
         return given
 
@@ -159,7 +159,8 @@ def check_escalations(channels: tuple[ChannelSection, ...]) -> None:
                 raise ValueError(f"{channel.name} escalates to {to}: a fhir server keeps records and calls nobody")
 
 
-def _hours(text: str) -> tuple[time, time] | None:
+def hours_from(text: str) -> tuple[time, time] | None:
+    """Read hours such as ``18:00-07:00``; None where they are none."""
     match = _HOURS.fullmatch(text)
     if match is None:
         return None

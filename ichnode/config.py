@@ -36,8 +36,8 @@ from ichnode.sections import (
     ReportSection,
     Section,
     SelectionSection,
-    SourceSection,
 )
+from ichnode.source_section import SourceSection
 from ichnode.tls_section import TlsSection
 from ichnode.web_section import WebSection
 

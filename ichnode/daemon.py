@@ -23,6 +23,7 @@ from ichnode.dicom.secure import Identity, SecurePort
 from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
 from ichnode.errors import ConfigError, TransientError
 from ichnode.log import get_logger
+from ichnode.pulling import pull_ticks
 from ichnode.retraining import schedule_retraining
 from ichnode.service import ServiceManager
 from ichnode.shadowing import ShadowProcess
@@ -101,7 +102,9 @@ class Daemon:
 
     def _serve(self, node: Node, listening: Listening, web: WebServer | None) -> None:
         boot_at, outlets = node.now(), (*self._settings.destinations, *self._settings.channels)
-        scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(8 + 2 * len(outlets))}, timezone="UTC")
+        pull = pull_ticks(node)
+        threads = ThreadPoolExecutor(8 + 2 * len(outlets) + len(pull))
+        scheduler = BackgroundScheduler(executors={"default": threads}, timezone="UTC")
         committing = [d for d in self._settings.destinations if d.commitment]
         commit = [Tick(f"commit {d.name}", partial(commit_due, node, d)) for d in committing]
         deliver = [Tick(f"deliver {d.name}", partial(deliver_due, node, d)) for d in self._settings.destinations]
@@ -138,7 +141,7 @@ class Daemon:
         shadow = ShadowProcess(node)
         report = Tick("report", make_reports)
         ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), announce, *deliver, *commit]
-        ticks += [*notify, Tick("shadow", shadow.look, 5.0)]
+        ticks += [*notify, Tick("shadow", shadow.look, 5.0), *pull]
         ticks += [
             Tick("prune", partial(prune_due, node), PRUNE_S),
             Tick("sweep", partial(sweep_due, node), SWEEP_S),

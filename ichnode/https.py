@@ -109,10 +109,22 @@ def ask(
     PeerRefused
         It does not take the node's credentials, or has no such service there.
     """
+    with asking(web, client, method, path, content, headers) as response:
+        answer = WebAnswer(response.status_code, _bounded(web, response))
+        _check(web, answer.code, response.headers.get("Retry-After", ""))
+    return answer
+
+
+@contextmanager
+def asking(
+    web: WebRemote, client: httpx2.Client, method: str, path: str,
+    content: Iterable[bytes] | None = None, headers: Mapping[str, str] | None = None,
+) -> Iterator[httpx2.Response]:  # fmt: skip
+    """Make one request and yield its answer unread; what breaks while it is read is raised as `ask` does."""
     url = web.url.rstrip("/") + path if path else web.url
     try:
         with client.stream(method, url, content=content, headers=headers) as response:
-            answer = WebAnswer(response.status_code, _bounded(web, response))
+            yield response
     except httpx2.InvalidURL:
         raise PeerRefused(f"{_called(web)}: the url cannot be used. Correct it.") from None
     except httpx2.ConnectTimeout:
@@ -122,8 +134,11 @@ def ask(
         raise PeerUnreachable(_too_late(web)) from error
     except httpx2.TransportError as error:
         raise PeerUnreachable(f"{_called(web)}{_broken(error)}") from None
-    _check(web, answer.code, response.headers.get("Retry-After", ""))
-    return answer
+
+
+def check(web: WebRemote, response: httpx2.Response) -> None:
+    """Raise as `ask` does where an answer is about the service as a whole."""
+    _check(web, response.status_code, response.headers.get("Retry-After", ""))
 
 
 class NoSuchService(PeerRefused):
@@ -136,7 +151,7 @@ def _check(web: WebRemote, code: int, retry_after: str) -> None:
     """Raise where an answer is about the service as a whole, and not about what was sent."""
     if code in (401, 403):
         setting = "token_file" if web.token_file else "password_file" if web.user else "token_file or user"
-        advice = f"renew what {setting} holds, or give the account the right to store there"
+        advice = f"renew what {setting} holds, or give the account the right to use {web.service} there"
         if code == 401 and not (web.token_file or web.user):
             advice = "set token_file, or user and password_file"
         raise PeerRefused(f"{_called(web)} does not let the node in (HTTP {code}): {advice}.")

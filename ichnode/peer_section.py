@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ichnode.sections import AetOrNone, Section, networks
 from ichnode.trust import plain_fingerprint
@@ -38,6 +38,15 @@ class PeerSection(Section):
         0, ge=0, allow_inf_nan=False, description="Slices a second; who is faster for ten seconds is held up; 0 is any."
     )
     bytes_per_s: float = Field(0, ge=0, allow_inf_nan=False, description="Bytes a second, likewise; 0 is any.")
+    silent_after_h: float = Field(
+        0, ge=0, description="Hours without an association of this AE title that are an alarm; 0: never."
+    )
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> Self:
+        if self.silent_after_h and self.aet == "*":
+            raise ValueError("silent_after_h is about one sender: give its aet")
+        return self
 
     @field_validator("certificates")
     @classmethod

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -24,10 +24,10 @@ Fingerprint = Annotated[str, AfterValidator(lambda text: plain_fingerprint(text)
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-_OWN_CERTIFICATE = "PEM file with the node's own certificate, for mutual TLS{}."
-_CA_FILE = "PEM file with the certificates of its authority; empty: {}those that this machine trusts."
-_CERTIFICATE_NAME = "Name that its certificate has to hold, with tls; empty: its host."
-_FINGERPRINT = "SHA-256 fingerprint of its certificate, with tls: that one and no other, whoever issued it."
+OWN_CERTIFICATE = "PEM file with the node's own certificate, for mutual TLS{}."
+CA_FILE = "PEM file with the certificates of its authority; empty: {}those that this machine trusts."
+CERTIFICATE_NAME = "Name that its certificate has to hold, with tls; empty: its host."
+FINGERPRINT = "SHA-256 fingerprint of its certificate, with tls: that one and no other, whoever issued it."
 
 
 def networks(given: tuple[str, ...]) -> tuple[str, ...]:
@@ -90,26 +90,6 @@ class CompletenessSection(Section):
     )
 
 
-class SourceSection(Section):
-    """The PACS that is asked by C-FIND how many images a series has. Leave `aet` empty to ask nobody."""
-
-    aet: str = Field("", max_length=16, description="AE title of the PACS; empty: do not ask.")
-    host: str = Field("127.0.0.1", description="Its address.")
-    port: Port = Field(104, description="Its port.")
-    ask_every_s: Seconds = Field(5, description="Seconds between two questions about one series.")
-    tls: bool = Field(False, description="Whether it is called over TLS.")
-    ca_file: str = Field("", description=_CA_FILE.format("tls.ca_file, or else "))
-    client_certificate: str = Field("", description=_OWN_CERTIFICATE.format("; empty: tls.certificate"))
-    client_key: str = Field("", description="PEM file with the key of `client_certificate`; empty: in the same file.")
-    certificate_name: str = Field("", description=_CERTIFICATE_NAME)
-    fingerprint: Fingerprint = Field("", description=_FINGERPRINT)
-
-    @model_validator(mode="after")
-    def _is_secure_throughout(self) -> Self:
-        check_tls(self)
-        return self
-
-
 class SelectionSection(Section):
     """Which series are read."""
 
@@ -160,11 +140,11 @@ class DestinationSection(Section):
     user: str = Field("", description="User name of HTTP Basic authentication.")
     password_file: str = Field("", description="File with the password of `user`, read at each attempt.")
     tls: bool = Field(False, description="Whether it is called over TLS, for C-STORE; https is in `url`.")
-    ca_file: str = Field("", description=_CA_FILE.format("for C-STORE tls.ca_file, or else "))
-    client_certificate: str = Field("", description=_OWN_CERTIFICATE.format("; empty: for C-STORE tls.certificate"))
+    ca_file: str = Field("", description=CA_FILE.format("for C-STORE tls.ca_file, or else "))
+    client_certificate: str = Field("", description=OWN_CERTIFICATE.format("; empty: for C-STORE tls.certificate"))
     client_key: str = Field("", description="PEM file with the key of `client_certificate`; empty: in the same file.")
-    certificate_name: str = Field("", description=_CERTIFICATE_NAME)
-    fingerprint: Fingerprint = Field("", description=_FINGERPRINT)
+    certificate_name: str = Field("", description=CERTIFICATE_NAME)
+    fingerprint: Fingerprint = Field("", description=FINGERPRINT)
     allow_plain_http: bool = Field(
         False, description="Whether results may travel unencrypted, over http:// to another machine."
     )
@@ -195,23 +175,23 @@ class DestinationSection(Section):
         if self.url:
             if self.aet or self.host:
                 raise ValueError("keep either aet and host (C-STORE) or url (STOW-RS), and delete the other")
-            if given := [name for name in _OF_TLS if getattr(self, name)]:
+            if given := [name for name in OF_TLS if getattr(self, name)]:
                 raise ValueError(f"{given[0]} is for C-STORE: delete it; a url begins with https")
-            _check_url(self)
+            check_url(self, "results")
         elif not (self.aet and self.host):
             raise ValueError("give aet and host (C-STORE), or url (STOW-RS)")
-        elif given := [name for name in _OF_URL if getattr(self, name)]:
+        elif given := [name for name in OF_URL if getattr(self, name)]:
             raise ValueError(f"{given[0]} belongs to a destination with a url: delete it, or give url")
         else:
             check_tls(self)
         return self
 
 
-_OF_URL = ("token_file", "user", "password_file", "allow_plain_http")
-_OF_TLS = ("tls", "certificate_name", "fingerprint")
+OF_URL = ("token_file", "user", "password_file", "allow_plain_http")
+OF_TLS = ("tls", "certificate_name", "fingerprint")
 
 
-def check_tls(given: SourceSection | DestinationSection) -> None:
+def check_tls(given: Any) -> None:
     """Raise where settings of TLS contradict each other; `given` is called by DIMSE."""
     files = ("ca_file", "client_certificate", "client_key", "certificate_name", "fingerprint")
     if not given.tls and (useless := [name for name in files if getattr(given, name)]):
@@ -222,7 +202,13 @@ def check_tls(given: SourceSection | DestinationSection) -> None:
         raise ValueError(f"keep either fingerprint or {other[0]}, and delete the other")
 
 
-def _check_url(given: DestinationSection) -> None:
+def check_url(given: Any, what: str) -> None:
+    """Hold the settings of a DICOMweb service, in whichever table, against each other; `what` is that which travels.
+
+    Raises
+    ------
+    ValueError
+    """
     try:
         url = urlsplit(given.url)
         host, _ = url.hostname or "", url.port
@@ -233,7 +219,7 @@ def _check_url(given: DestinationSection) -> None:
     if url.username is not None or url.query or url.fragment:
         raise ValueError("url holds a user, a query or a fragment: give the root of the service alone")
     if url.scheme == "http":
-        _check_plain(given, host)
+        _check_plain(given, host, what)
     if given.token_file and given.user:
         raise ValueError("keep either token_file or user and password_file, and delete the other")
     if bool(given.user) != bool(given.password_file):
@@ -244,7 +230,7 @@ def _check_url(given: DestinationSection) -> None:
         raise ValueError("client_key needs client_certificate: give its file")
 
 
-def _check_plain(given: DestinationSection, host: str) -> None:
+def _check_plain(given: Any, host: str, what: str) -> None:
     if tls := [name for name in ("ca_file", "client_certificate", "client_key") if getattr(given, name)]:
         raise ValueError(f"{tls[0]} is for https: correct the url, or delete it")
     if is_loopback(host):
@@ -252,7 +238,7 @@ def _check_plain(given: DestinationSection, host: str) -> None:
     if given.token_file or given.user:
         raise ValueError("a token or password never travels unencrypted: use https")
     if not given.allow_plain_http:
-        raise ValueError("results would travel unencrypted: use https, or set allow_plain_http = true")
+        raise ValueError(f"{what} would travel unencrypted: use https, or set allow_plain_http = true")
 
 
 def is_loopback(host: str) -> bool:

@@ -50,7 +50,7 @@ def states() -> str:
 
 def reasons() -> str:
     """Return the tables of reason and warning codes."""
-    from ichnode.core.reasons import BAD_OBJECTS, BAD_REPORTS, REJECTIONS, WARNINGS
+    from ichnode.core.reasons import BAD_OBJECTS, BAD_REPORTS, NOT_FETCHED, REJECTIONS, WARNINGS
 
     lines = [
         "# Reason and warning codes",
@@ -63,6 +63,7 @@ def reasons() -> str:
         "Warnings": WARNINGS,
         "Why a single object is refused": BAD_OBJECTS,
         "Why a report on storage commitment is refused": BAD_REPORTS,
+        "Why a series is not fetched from the archive": NOT_FETCHED,
     }
     for title, table in tables.items():
         lines += [f"## {title}", "", "| code | what it says |", "|---|---|"]

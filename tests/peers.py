@@ -234,6 +234,38 @@ class Storescp(Peer):
     __enter__ = start
 
 
+class Dcmqrscp(Peer):
+    """DCMTK's archive: it stores, answers C-FIND, and gives by C-MOVE (to `known` peers) and C-GET.
+
+    Parameters
+    ----------
+    known : mapping of AE title to port
+        Where on loopback it may move to.
+    """
+
+    def __init__(
+        self, folder: Path, program: str = "dcmqrscp", *, known: Mapping[str, int] | None = None, aet: str = "DCMQR"
+    ) -> None:
+        super().__init__(folder, "dcmqrscp")
+        self.program, self.aet, self.port = program, aet, free_port()
+        (self.folder / "store").mkdir(exist_ok=True)
+        hosts = [f"h{n} = ({name}, 127.0.0.1, {port})" for n, (name, port) in enumerate((known or {}).items())]
+        lines = [
+            f"NetworkTCPPort = {self.port}", "MaxPDUSize = 16384", "MaxAssociations = 16",
+            "HostTable BEGIN", *hosts, "HostTable END", "VendorTable BEGIN", "VendorTable END",
+            "AETable BEGIN", f"{aet} {self.folder / 'store'} RW (500, 1024mb) ANY", "AETable END",
+        ]  # fmt: skip
+        self.config = self.folder / "dcmqrscp.cfg"
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def start(self) -> Self:
+        """Start it (again) on the same port and store."""
+        self._start([self.program, "-c", str(self.config)], lambda: answers_echo(self.port, self.aet))
+        return self
+
+    __enter__ = start
+
+
 def run_dcmtk(
     program: str, *arguments: str | Path | int, check: bool = True, timeout_s: float = 120
 ) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ from ichnode.errors import ConfigError, IchnodeError
 
 _COMMANDS = {
     "analyse": "Analyse a folder or file without a server: scores, and a Structured Report file.",
+    "backfill": "Fetch head CTs of past days from the archive, and analyse them behind all else.",
     "backup": "Copy worklist, spool and models while the node runs.",
     "config": "Check a configuration, or show every setting with its value.",
     "doctor": "Check port, disk, decoders, model, destinations, channels and clock, each with a remedy.",
@@ -22,11 +23,12 @@ _COMMANDS = {
     "model": "List, import, judge, promote and roll back models.",
     "notify": "Try a channel with a message that says that it is a test.",
     "phantom": "Make a synthetic head CT with known truth, as a DICOM series.",
+    "priors": "Fetch the older head CTs of a patient, and analyse them.",
     "prune": "Remove images that retention lets go, or say what that would be.",
     "restore": "Put a backup into an empty data folder.",
     "retract": "Take back a result that is wrong.",
     "retrain": "Make a candidate model from this hospital's own labels, and judge it.",
-    "retry": "Start failed analyses, deliveries and notices again.",
+    "retry": "Start failed analyses, deliveries, notices and retrievals again.",
     "send": "Send DICOM files to a node or PACS by C-STORE or STOW-RS.",
     "serve": "Run the node: receive, assemble, analyse, report, deliver.",
     "show": "Show all that is known of one study.",

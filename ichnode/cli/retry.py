@@ -14,9 +14,10 @@ from ichnode.cli.options import config_option, settings_from
 @click.option("--all", "everything", is_flag=True, help="Everything that failed, of every study.")
 @click.argument("study", required=False)
 def command(config: Path | None, data: Path | None, everything: bool, study: str | None) -> int:
-    """Start failed analyses, deliveries and notices of STUDY again (see `ichnode show` for what STUDY may be).
+    """Start failed analyses, deliveries, notices and retrievals of STUDY again (see `ichnode show` for what it may be).
 
-    A running node takes them up within a second; what waits is tried at once.
+    A running node takes them up within a second; what waits is tried at once. Of a study that never came, STUDY is its
+    Study Instance UID.
 
     Example: ichnode retry --all
     """
@@ -24,18 +25,23 @@ def command(config: Path | None, data: Path | None, everything: bool, study: str
         raise click.UsageError("Give either STUDY or --all.")
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
-    from ichnode.worklist import deliveries, jobs, views
+    from ichnode.worklist import deliveries, jobs, retrievals, views
 
     node = existing_node(settings)
     with node.worklist.write() as tx:
-        chosen = None
+        chosen = uids = None
         if study is not None:
             studies = views.find_study(tx, study)
-            if not studies:
-                click.echo("No such study in the worklist; `ichnode worklist` lists what there is.", err=True)
-                return 1
             chosen = views.series_ids(tx, studies)
+            uids = [*views.study_uids(tx, studies), study]
         analyses = jobs.retry_jobs(tx, node.now(), chosen)
         sent = deliveries.retry_deliveries(tx, node.now(), chosen)
-    click.echo(f"{analyses} analysis job(s) and {sent} deliver(y/ies) are due again.")
+        fetched = retrievals.retry(tx, node.now(), uids)
+        if study is not None and not studies and not fetched:
+            click.echo("No such study in the worklist; `ichnode worklist` lists what there is.", err=True)
+            return 1
+    click.echo(
+        f"{analyses} analysis job(s) and {sent} deliver(y/ies) are due again"
+        + (f", and {fetched} series to be fetched." if fetched else ".")
+    )
     return 0

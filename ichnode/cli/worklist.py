@@ -30,15 +30,18 @@ def command(config: Path | None, data: Path | None, as_json: bool, limit: int) -
     """
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
-    from ichnode.worklist import triage_list
+    from ichnode.worklist import retrievals, triage_list
 
     node = existing_node(settings)
     with node.worklist.read() as tx:
         studies = triage_list.page(tx, limit)
+        missing = retrievals.given_up(tx)
     if as_json:
         click.echo(json.dumps(studies, indent=2, ensure_ascii=False))
-    else:
-        _table(studies)
+        return
+    _table(studies)
+    for one in missing:
+        click.echo(f"Not fetched: study {one['study_instance_uid']}: {one['error']} ({one['attempts']} attempts)")
 
 
 def _table(studies: list[dict[str, Any]]) -> None:
@@ -54,6 +57,7 @@ def _table(studies: list[dict[str, Any]]) -> None:
     for s in studies:
         verdict = s["verdict"].replace("_", " ") + ("\n(preliminary)" if s["preliminary"] else "")
         verdict += "\n(failed)" if s["failed"] else ""
+        verdict += "\n(overdue)" if s["overdue_since"] else ""
         verdict += f"\n(read by {s['read_by']})" if s["read_by"] else ""
         score = "" if s["any_score"] is None else f"{s['any_score']:.2f}"
         reports, notices = (_in_numbers(s[what]) for what in ("deliveries", "notices"))

@@ -65,7 +65,7 @@ SETTLED = frozenset(
         "SLICES_TOO_THICK",
     }
 )
-_LOCALIZER_WORDS = re.compile(r"LOCALI[SZ]ER|SCOUT|TOPOGRAM|SURVIEW|SCANOGRAM")
+LOCALIZER_WORDS = re.compile(r"LOCALI[SZ]ER|SCOUT|TOPOGRAM|SURVIEW|SCANOGRAM")
 _FEW_LOCALIZERS = 4
 _CALCULATED = re.compile(
     r"\b(?:MPR|REFORMAT\w*|MIP|MINIP|MAXIMUM|MINIMUM|VRT|VR|SSD|3D|VOLUME REND\w*|PROJECTION\w*|AVERAGE|SUBTRACT\w*"
@@ -172,7 +172,7 @@ def _rejected(reason: Warned, warnings: tuple[Warned, ...]) -> Eligibility:
 
 
 def _not_original(members: Sequence[Slice]) -> Iterator[Warned]:
-    described = any(_LOCALIZER_WORDS.search((s.series_description or "").upper()) for s in members)
+    described = any(LOCALIZER_WORDS.search((s.series_description or "").upper()) for s in members)
     axial = any("AXIAL" in s.image_type for s in members)
     if described and not axial and len(members) <= _FEW_LOCALIZERS:
         yield because("LOCALIZER")

@@ -37,6 +37,24 @@ class DeliveryState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class RetrievalState(StrEnum):
+    """Where one series is that is fetched from the archive."""
+
+    PENDING = "pending"
+    FETCHING = "fetching"
+    FETCHED = "fetched"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+
+
+class OrderState(StrEnum):
+    """Where an order to fetch is: a backfill, or the priors of a patient."""
+
+    OPEN = "open"
+    DONE = "done"
+    STOPPED = "stopped"
+
+
 class ModelState(StrEnum):
     """What a model is to this node. At most one is active, and at most one is a shadow."""
 
@@ -96,6 +114,24 @@ DELIVERY: Transitions = {
     ("awaiting", "abandon"): "failed",
     ("awaiting", "drop_lost"): "withdrawn",
 }
+RETRIEVAL: Transitions = {
+    ("pending", "claim"): "fetching",
+    ("pending", "complete"): "fetched",  # it came by itself
+    ("fetching", "complete"): "fetched",
+    ("failed", "complete"): "fetched",
+    ("fetching", "try_again"): "pending",
+    ("fetching", "give_up"): "failed",
+    ("failed", "retry"): "pending",
+    ("fetched", "list_again"): "pending",  # the archive counts more than before
+    ("failed", "list_again"): "pending",
+    ("withdrawn", "list_again"): "pending",
+    ("pending", "withdraw"): "withdrawn",
+}
+ORDER: Transitions = {
+    ("open", "finish"): "done",
+    ("open", "stop"): "stopped",
+    ("stopped", "resume"): "open",
+}
 MODEL: Transitions = {
     ("candidate", "shadow"): "shadow",
     ("shadow", "end_shadow"): "candidate",
@@ -141,7 +177,14 @@ def target(machine: Transitions, event: str) -> str:
 def diagram() -> str:
     """Return the machines as Mermaid state diagrams for the documentation."""
     lines = []
-    for title, machine in (("Series", SERIES), ("Job", JOB), ("Delivery", DELIVERY), ("Model", MODEL)):
+    for title, machine in (
+        ("Series", SERIES),
+        ("Job", JOB),
+        ("Delivery", DELIVERY),
+        ("Retrieval", RETRIEVAL),
+        ("Order", ORDER),
+        ("Model", MODEL),
+    ):
         lines += [f"### {title}", "", "```mermaid", "stateDiagram-v2"]
         lines += [f"    {before} --> {after}: {event}" for (before, event), after in machine.items()]
         lines += ["```", ""]

@@ -97,7 +97,13 @@ BAD_REPORTS: Mapping[str, str] = {
 }
 """Why an archive's report on storage commitment is refused."""
 
-REASONS: Mapping[str, str] = {**REJECTIONS, **WARNINGS, **BAD_OBJECTS, **BAD_REPORTS}
+NOT_FETCHED: Mapping[str, str] = {
+    "ARCHIVE_GAVE_LESS": "The archive counts more images than it gives.",
+    "ARCHIVE_GAVE_NONE": "The archive lists the series and gives no image of it.",
+}
+"""Why a series that should have come is not fetched any more."""
+
+REASONS: Mapping[str, str] = {**REJECTIONS, **WARNINGS, **BAD_OBJECTS, **BAD_REPORTS, **NOT_FETCHED}
 
 
 def because(code: str, detail: str = "") -> Warned:

@@ -35,7 +35,7 @@ def urgency_of(verdict: str, failed: bool) -> int:
     return PENDING_URGENCY if verdict == "pending" else URGENCY[verdict]
 
 
-def place_of_study(urgency: int, score: float | None, since: datetime, read: bool) -> Place:
+def place_of_study(urgency: int, score: float | None, since: datetime, read: bool, ordered: bool = False) -> Place:
     """Return where a study stands: unread before read, by urgency, by score, by age.
 
     What waits for somebody stands the higher the longer it waits; of everything else the newest comes first, and of
@@ -45,8 +45,11 @@ def place_of_study(urgency: int, score: float | None, since: datetime, read: boo
     ----------
     since : datetime
         When its last slice came.
+    ordered : bool
+        Fetched by an order: after those of the same urgency that came by themselves.
     """
     seconds = since.timestamp()
     if read:
         return Place(READ + urgency, 0.0, -seconds)
-    return Place(urgency, -(score or 0.0), seconds if urgency in _WAITS else -seconds)
+    behind = 1.0 if ordered else 0.0
+    return Place(urgency, behind - (score or 0.0), seconds if urgency in _WAITS else -seconds)

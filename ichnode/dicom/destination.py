@@ -12,7 +12,8 @@ from ichnode.dicom.store_answers import Alternatives, StoreAnswer
 from ichnode.dicom.stow import stow
 from ichnode.dicom.web import web_echo
 from ichnode.https import WebRemote
-from ichnode.sections import DestinationSection, SourceSection
+from ichnode.sections import DestinationSection
+from ichnode.source_section import SourceSection
 from ichnode.tls_section import TlsSection
 
 

@@ -124,6 +124,20 @@ def parse_file(path: Path, pseudonyms: bool = False) -> InstanceHeader:
     return _parsed(encoded, transfer_syntax_uid, _Pseudonyms(sop_class_uid) if pseudonyms else None)
 
 
+def split_part10(content: bytes) -> tuple[str, bytes]:
+    """Return the transfer syntax of a Part 10 file in memory, and its data set as it is encoded.
+
+    Raises
+    ------
+    BadObject
+        ``NOT_DICOM`` where there is no file meta information; ``DICOMDIR``.
+    """
+    start, transfer_syntax_uid, _ = _file_meta(content)
+    if not transfer_syntax_uid:
+        raise BadObject("The object has no file meta information (PS3.10 7.1).", "NOT_DICOM")
+    return transfer_syntax_uid, content[start:]
+
+
 @dataclass(frozen=True, slots=True)
 class _Pseudonyms:
     sop_class_uid: str

@@ -11,6 +11,7 @@ from typing import Any
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
@@ -173,16 +174,22 @@ class _Caller(AE):
 
 Acts = Sequence[tuple[evt.EventType, Callable[[evt.Event], Any]]]
 """What answers the peer's own requests."""
+Roles = Sequence[SCP_SCU_RoleSelectionNegotiation]
 
 
 @contextmanager
-def associated(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts = ()) -> Iterator[Association]:
+def associated(
+    remote: Remote, contexts: Sequence[PresentationContext], acts: Acts = (), roles: Roles = ()
+) -> Iterator[Association]:
     """Open an association, and release it; abort it when the block raises.
 
     Parameters
     ----------
     acts : sequence of (event, callable), optional
-        How an N-EVENT-REPORT of the peer is answered, in a thread of its own; without any the peer has nothing to ask.
+        How an N-EVENT-REPORT of the peer is answered, in a thread of its own, or a C-STORE inside of a C-GET, in the
+        one that waits; without any the peer has nothing to ask.
+    roles : sequence of SCP_SCU_RoleSelectionNegotiation, optional
+        Other roles than that of an SCU (PS3.7 D.3.3.4).
 
     Raises
     ------
@@ -191,7 +198,7 @@ def associated(remote: Remote, contexts: Sequence[PresentationContext], acts: Ac
     PeerRefused
         Rejected permanently; `NothingAccepted` where the peer takes nothing of what is proposed.
     """
-    association = _request(remote, contexts, acts)
+    association = _request(remote, contexts, acts, roles)
     try:
         yield association
     except BaseException:
@@ -200,7 +207,7 @@ def associated(remote: Remote, contexts: Sequence[PresentationContext], acts: Ac
     association.release()
 
 
-def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts) -> Association:
+def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts, roles: Roles) -> Association:
     ae = _Caller(remote)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -215,6 +222,7 @@ def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts
             contexts=list(contexts),
             ae_title=remote.aet,
             max_pdu=131072,
+            ext_neg=list(roles),
             evt_handlers=[(evt.EVT_CONN_OPEN, connected.append), *acts],
         )
     except OSError as error:  # its host name does not resolve
@@ -238,9 +246,9 @@ def _answers_to_whom_they_belong(association: Association) -> None:
     """Let only the thread that asked take answers off the queue.
 
     pynetdicom's reactor thread looks for requests of the peer on the same queue, and now and then takes the answer that
-    `send_c_store` waits for: then the object waits for its time-out. A peer has nothing to request of a requestor that
-    negotiated no role but by N-EVENT-REPORT, which pynetdicom serves in a thread of its own, past the queue. So the
-    reactor, which alone asks without blocking, gets nothing.
+    `send_c_store` waits for: then the object waits for its time-out. A peer has nothing to request of a requestor but
+    by N-EVENT-REPORT, which pynetdicom serves in a thread of its own, past the queue, and, inside of a C-GET, by
+    C-STORE, which the thread that asked takes itself. So the reactor, which alone asks without blocking, gets nothing.
     """
     take = association.dimse.get_msg
     association.dimse.get_msg = lambda block=False: take(block=True) if block else (None, None)

@@ -1,4 +1,4 @@
-"""What the node asks of other peers: C-ECHO, C-STORE of results and files, C-FIND of a series' image count."""
+"""What the node asks of other peers: C-ECHO, and C-STORE of results and files."""
 
 from __future__ import annotations
 
@@ -27,11 +27,9 @@ from ichnode.dicom.syntaxes import (
 )
 from ichnode.errors import PeerRefused, PeerUnreachable
 
-__all__ = ["Alternatives", "Remote", "StoreAnswer", "echo", "series_count", "store"]
+__all__ = ["Alternatives", "Remote", "StoreAnswer", "echo", "store"]
 
-STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 _MOST_CONTEXTS = 128
-_PENDING = (0xFF00, 0xFF01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,45 +111,6 @@ def store(
     return [answers[path] for path in files]
 
 
-def series_count(remote: Remote, study_uid: str, series_uid: str) -> int | None:
-    """Ask how many images a series has (C-FIND, Study Root, PS3.4 C.6.2.1), sending both UIDs.
-
-    Returns
-    -------
-    int or None
-        NumberOfSeriesRelatedInstances (0020,1209); None when the peer does not return it or knows no such series.
-
-    Raises
-    ------
-    PeerUnreachable
-        It does not answer, or cannot now.
-    PeerRefused
-        It does not answer such questions.
-    """
-    query = Dataset()
-    query.QueryRetrieveLevel = "SERIES"
-    query.StudyInstanceUID = study_uid
-    query.SeriesInstanceUID = series_uid
-    query.NumberOfSeriesRelatedInstances = None
-    count = None
-    with associated(remote, [build_context(STUDY_ROOT_FIND, [EXPLICIT_LE, IMPLICIT_LE])]) as association:
-        if not association.accepted_contexts:
-            raise PeerRefused(
-                f"{remote.name} does not answer queries (Study Root C-FIND). Ask another source, or none."
-            )
-        for answer, found in association.send_c_find(query, STUDY_ROOT_FIND):
-            if "Status" not in answer:
-                raise PeerUnreachable(f"{remote.name} did not answer the query in time.")
-            if answer.Status in _PENDING:
-                # Some peers ignore a key and return every series of the study.
-                if found is not None and found.get("SeriesInstanceUID") == series_uid:
-                    count = _whole(found.get("NumberOfSeriesRelatedInstances"))
-            elif answer.Status != 0:
-                sentence = f"{remote.name} answered the query with 0x{answer.Status:04X}."
-                raise PeerUnreachable(sentence) if answer.Status >> 8 == 0xA7 else PeerRefused(sentence)
-    return count
-
-
 def _identified(path: Path) -> _Outgoing:
     header = dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID"], stop_before_pixels=True)
     if not header.SOPInstanceUID:
@@ -224,10 +183,3 @@ def _fall_back(remote: Remote, data_set: Dataset, out: _Outgoing, accepted: set[
     what = "the transfer syntax" if accepted else "the SOP class"
     uid = out.transfer_syntax_uid if accepted else out.sop_class_uid
     return StoreAnswer(out.path, None, f"{remote.name} does not accept {what} {uid}: enable it there.", False)
-
-
-def _whole(value: object) -> int | None:
-    try:
-        return int(str(value))
-    except ValueError:
-        return None

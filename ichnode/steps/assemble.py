@@ -17,17 +17,15 @@ from ichnode.core.reasons import because
 from ichnode.core.retry import backoff_s
 from ichnode.core.selection import Candidate, at_best, choose, preference
 from ichnode.core.slices import Slice
-from ichnode.dicom.destination import source_of
-from ichnode.dicom.scu import series_count
+from ichnode.dicom.archive import series_count, source_remote
 from ichnode.errors import PeerRefused, PeerUnreachable
 from ichnode.log import get_logger
-from ichnode.steps.node import Node
+from ichnode.steps.node import SOURCE, Node
 from ichnode.worklist import assembly, deliveries
 from ichnode.worklist.assembly import SeriesRow
 
 OTHERS_ARRIVING = "another series of the study is still arriving"
 NEXT_BEST_S = 0.2
-SOURCE = "[source]"  # no destination can have this name
 SOURCE_TIMEOUT_S = 3.0  # every other series waits meanwhile
 SOURCE_LONGEST_PAUSE_S = 300.0
 log = get_logger(__name__)
@@ -85,7 +83,7 @@ def _decide(node: Node, row: SeriesRow, boot_at: datetime) -> None:
     decision = decide(evidence, node.completeness)
     if isinstance(decision, Wait):
         until = decision.until
-        if node.settings.source.aet and not evidence.rejection_settled:
+        if node.settings.source.is_named and not evidence.rejection_settled:
             until = min(until, evidence.now + timedelta(seconds=node.settings.source.ask_every_s))
         with node.worklist.write() as tx:
             assembly.postpone(tx, row, until, decision.because, look.preference)
@@ -196,7 +194,7 @@ def _better(
 
 def _count_at_source(node: Node, row: SeriesRow, look: Look) -> SeriesRow:
     source = node.settings.source
-    if not source.aet or (look.eligibility.settled and not look.eligibility.eligible):
+    if not source.is_named or (look.eligibility.settled and not look.eligibility.eligible):
         return row
     now = node.now()
     fresh = row.expected_at is not None and row.expected_at >= row.last_slice_at
@@ -206,7 +204,7 @@ def _count_at_source(node: Node, row: SeriesRow, look: Look) -> SeriesRow:
         circuit = deliveries.circuit(tx, SOURCE)
     if circuit.open_until is not None and now < circuit.open_until:
         return row
-    remote = source_of(source, node.settings.node.aet, SOURCE_TIMEOUT_S, node.settings.tls)
+    remote = source_remote(source, node.settings.node.aet, SOURCE_TIMEOUT_S, node.settings.tls)
     try:
         expected = series_count(remote, row.study_instance_uid, row.series_instance_uid)
     except (PeerUnreachable, PeerRefused) as error:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ichnode.channel_section import ChannelSection
 from ichnode.config import Settings
+from ichnode.dicom.archive import source_remote
 from ichnode.dicom.commitment import ask_whether_it_commits
-from ichnode.dicom.destination import address_of, ask_whether_there, remote_of, source_of
+from ichnode.dicom.destination import address_of, ask_whether_there, remote_of
 from ichnode.dicom.requestor import Remote
 from ichnode.dicom.syntaxes import COMPRESSED, decodable_syntaxes
 from ichnode.errors import PeerRefused, PeerUnreachable, PermanentError
@@ -20,9 +21,9 @@ from ichnode.https import WebRemote
 from ichnode.inference.bundle import load_bundle
 from ichnode.notify import channels
 from ichnode.steps.certificates import worries
-from ichnode.steps.node import Node, existing_node, utc_now
+from ichnode.steps.node import FETCHING, LOOKING, Node, existing_node, utc_now
 from ichnode.steps.register import bundle_in_use
-from ichnode.worklist import accounts, deliveries, views
+from ichnode.worklist import accounts, alarms, deliveries, retrievals, views
 
 GIB = 1 << 30
 ANSWER_S = 3.0
@@ -51,8 +52,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     if not settings.destinations:
         yield Check("destinations", "none", "Add a [[destinations]] entry, or results stay on this machine.")
     yield from (_channel(channel) for channel in settings.channels)
-    if settings.source.aet:
-        yield _answers("source", source_of(settings.source, settings.node.aet, ANSWER_S, settings.tls))
+    if settings.source.is_named:
+        yield _answers("source", source_remote(settings.source, settings.node.aet, ANSWER_S, settings.tls))
     yield _clock(utc_now())
 
 
@@ -146,6 +147,7 @@ def _worklist(settings: Settings) -> Iterator[Check]:
     remedy = "See `ichnode worklist`, then `ichnode retry`." if failed else ""
     yield Check("worklist", ", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "empty", remedy)
     yield from _backlogs(node)
+    yield from _alarms(node)
 
 
 def _backlogs(node: Node) -> Iterator[Check]:
@@ -157,6 +159,30 @@ def _backlogs(node: Node) -> Iterator[Check]:
             minutes = (node.now() - oldest).total_seconds() / 60
             remedy = f"It is down: {circuit.last_error}" if circuit.failures else ""
             yield Check(f"backlog {name}", f"{waiting} waiting, the oldest for {minutes:.0f} min", remedy)
+
+
+def _alarms(node: Node) -> Iterator[Check]:
+    with node.worklist.read() as tx:
+        late = alarms.raised(tx, alarms.NO_RESULT)
+        silent = alarms.raised(tx, alarms.SILENT_SENDER)
+        not_fetched = retrievals.counts(tx)["failed"]
+        circuits = (
+            [deliveries.circuit(tx, name) for name in (LOOKING, FETCHING)] if node.settings.source.retrieve else []
+        )
+    if late:
+        minutes = (node.now() - min(late.values())).total_seconds() / 60
+        found = f"{len(late)} without a result, the oldest for {minutes:.0f} min"
+        yield Check("overdue studies", found, "See `ichnode worklist`: what waits, and for what.")
+    for aet, since in silent.items():
+        hours = (node.now() - since).total_seconds() / 3600
+        remedy = "Ask whether it is switched off, or its forwarding rule was changed."
+        yield Check(f"sender {aet}", f"silent for {hours:.0f} h", remedy)
+    if not_fetched:
+        remedy = "`ichnode worklist` says which and why; `ichnode retry` fetches again."
+        yield Check("not fetched", f"{not_fetched} series that the archive has", remedy)
+    for name, circuit in zip(("looks at the source", "fetches from the source"), circuits, strict=False):
+        if circuit.failures:
+            yield Check(name, "it does not answer", circuit.last_error or "")
 
 
 def _decoders() -> Check:

@@ -16,6 +16,9 @@ from ichnode.storage.models import ModelStore
 from ichnode.storage.spool import Spool
 from ichnode.worklist.database import Worklist
 
+SOURCE, LOOKING, FETCHING = "[source]", "[source] look", "[source] fetch"
+"""Names of the circuits to the archive; no destination can have them. It may answer questions and give nothing."""
+
 
 def utc_now() -> datetime:
     """Return the time, aware, UTC."""

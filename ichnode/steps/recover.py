@@ -8,7 +8,7 @@ from ichnode.errors import BadObject
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.steps.receive import adopt_file
-from ichnode.worklist import associations, audit, clock, deliveries, jobs, receipts, relays
+from ichnode.worklist import associations, audit, clock, deliveries, jobs, receipts, relays, retrievals
 from ichnode.worklist.relays import ATNA
 
 log = get_logger(__name__)
@@ -36,6 +36,7 @@ def recover(node: Node) -> None:
     freed = free_leases(node)
     with node.worklist.write() as tx:
         unsent = deliveries.release_sending(tx, node.now(), node.boot_id)
+        retrievals.release(tx, node.now(), node.boot_id)
         clock.catch_up(tx, node.now())
     swept = node.spool.sweep_temporary()
     with node.worklist.read() as tx:

@@ -53,6 +53,24 @@ _WORDS: dict[str, Callable[[Detail], str]] = {
     "notice.not_escalated": _plain("Signed off: nobody has to be reminded"),
     "commitment.requested": lambda d: f"{d.get('destination', 'The archive')} was asked whether it keeps it",
     "commitment.given": lambda d: f"{d.get('destination', 'The archive')} commits itself to keep it",
+    "retrieval.listed": lambda d: (
+        f"The archive has {d['said'] if d['said'] is not None else 'images'}, more than came: they will be fetched"
+    ),
+    "retrieval.claimed": lambda d: (
+        "Fetching from the archive" + (f", attempt {d['attempt']}" if d["attempt"] > 1 else "")
+    ),
+    "retrieval.complete": lambda d: f"All {d['here']} images that the archive has are here",
+    "retrieval.again": lambda d: f"The archive gave {d['here']}; it is asked again later",
+    "retrieval.put_back": _plain("The archive is asked later"),
+    "retrieval.failed": lambda d: f"Not fetched any more: the archive says {d['said']}, it gave {d['here']}",
+    "retrieval.released": _plain("Fetching was cut short; it is tried again"),
+    "retrieval.retried": _plain("To be fetched again, by hand"),
+    "order.placed": lambda d: f"Order {d['order']}: {d['kind']}",
+    "order.resumed": lambda d: f"Order {d['order']}: {d['kind']}, again",
+    "order.listed": lambda d: f"The archive has {d['series']} older series of the patient that are not here",
+    "order.done": lambda d: f"Order {d['order']} is done",
+    "alarm.no_result": _plain("Overdue: no result for too long"),
+    "alarm.cleared": _plain("Not overdue any more"),
     "feedback.given": lambda d: f"{d['by']} {'agrees' if d['agrees'] else 'disagrees'}",
     "feedback.taken_back": lambda d: f"{d['by']} takes back what they said",
     "study.read": lambda d: f"Read and signed off by {d['by']}",

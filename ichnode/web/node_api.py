@@ -13,7 +13,7 @@ from ichnode.web.node_facts import node_facts, worries
 from ichnode.web.refusals import Refused
 from ichnode.web.study_facts import whole_number
 from ichnode.web.visitor import Visitor, node_of, note_view
-from ichnode.worklist import audit, deliveries, jobs, models, pauses, views, vitals
+from ichnode.worklist import audit, deliveries, jobs, models, pauses, retrievals, views, vitals
 
 
 def node(request: Request, visitor: Visitor) -> Response:
@@ -60,8 +60,10 @@ def retry(request: Request, visitor: Visitor) -> Response:
             raise Refused(404, "NO_STUDY", "There is no such study.")
         analyses = jobs.retry_jobs(tx, node.now(), chosen)
         sent = deliveries.retry_deliveries(tx, node.now(), chosen)
+        uids = None if number is None else views.study_uids(tx, [number])
+        fetched = retrievals.retry(tx, node.now(), uids)
         audit.record(tx, node.now(), visitor.name, "node.retried", number, visitor.address, analyses=analyses)
-    return json_of({"analyses": analyses, "deliveries": sent})
+    return json_of({"analyses": analyses, "deliveries": sent, "retrievals": fetched})
 
 
 def pause(request: Request, visitor: Visitor) -> Response:

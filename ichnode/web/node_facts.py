@@ -11,8 +11,8 @@ from typing import Any
 
 from ichnode.config import Settings
 from ichnode.steps import certificates
-from ichnode.steps.assemble import SOURCE
-from ichnode.steps.node import Node
+from ichnode.steps.node import SOURCE, Node
+from ichnode.web.pull_facts import how_of, pull_facts, pull_worries, where_of
 from ichnode.worklist import deliveries, models, shadows, vitals
 
 
@@ -50,7 +50,8 @@ def node_facts(node: Node) -> dict[str, Any]:
         "last_day": turnaround,
         "destinations": [{**one, "where": where[one["name"]]} for one in destinations],
         "channels": channels,
-        "source": {**source, "where": f"{asked.aet} at {asked.host}:{asked.port}"} if asked.aet else None,
+        "source": {**source, "where": where_of(asked), "how": how_of(asked)} if asked.is_named else None,
+        "pull": pull_facts(node),
         "senders": senders,
         "certificates": [worry.sentence for worry in certificates.worries(settings, now)],
         "models": registered,
@@ -82,8 +83,9 @@ def worries(facts: dict[str, Any]) -> list[str]:
             found.append(f"{one['failed']} delivery(ies) to {one['name']} failed: correct it there, then try again.")
     if (source := facts["source"]) and source["failures"]:
         found.append(
-            f"The source does not answer a C-FIND: {source['last_error']} Series wait longer until they close."
+            f"The source does not answer a {source['how']}: {source['last_error']} Series wait longer until they close."
         )
+    found += pull_worries(facts["pull"])
     if not facts["destinations"]:
         found.append("No destination is configured: results stay on this machine.")
     return found

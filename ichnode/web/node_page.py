@@ -14,7 +14,7 @@ from ichnode.web.node_facts import node_facts, worries
 from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
 from ichnode.web.visitor import Visitor, node_of
-from ichnode.worklist import audit, deliveries, jobs, pauses, vitals
+from ichnode.worklist import audit, deliveries, jobs, pauses, retrievals, vitals
 
 
 def node_page(request: Request, visitor: Visitor) -> Response:
@@ -61,7 +61,8 @@ def retry(request: Request, visitor: Visitor) -> Response:
     with node.worklist.write() as tx:
         analyses = jobs.retry_jobs(tx, node.now(), None)
         sent = deliveries.retry_deliveries(tx, node.now(), None)
-        _audit(request, tx, visitor, "node.retried", analyses=analyses, deliveries=sent)
+        fetched = retrievals.retry(tx, node.now(), None)
+        _audit(request, tx, visitor, "node.retried", analyses=analyses, deliveries=sent, retrievals=fetched)
     return _back()
 
 

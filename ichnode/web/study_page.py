@@ -9,7 +9,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from ichnode.core.feedback import MOST_COMMENT
 from ichnode.core.findings import CLASSES
+from ichnode.errors import ConfigError
 from ichnode.steps.node import Node
+from ichnode.steps.order import place_priors
 from ichnode.web.doors import door
 from ichnode.web.journal_words import in_words
 from ichnode.web.pages import page
@@ -17,7 +19,7 @@ from ichnode.web.refusals import Refused
 from ichnode.web.slices import study_of
 from ichnode.web.study_facts import answer_of, answers_of, current_result, said, series_to_show, whole_number
 from ichnode.web.visitor import Visitor, node_of, note_view
-from ichnode.worklist import feedback, readings
+from ichnode.worklist import audit, feedback, readings
 
 VIEWERS = {"viewer": "Open in the viewer", "pacs": "Open in the PACS"}
 
@@ -52,6 +54,7 @@ def page_of(node: Node, visitor: Visitor, found: dict[str, Any], series: dict[st
         "classes": CLASSES,
         "most_comment": MOST_COMMENT,
         "links": links,
+        "may_fetch": bool(node.settings.source.retrieve) and visitor.may("study.sign"),
     }  # fmt: skip
 
 
@@ -81,6 +84,19 @@ def elsewhere(request: Request, visitor: Visitor) -> Response:
     return RedirectResponse(address, 303)
 
 
+def fetch_priors(request: Request, visitor: Visitor) -> Response:
+    """Order the older studies of the patient; the node fetches them."""
+    node = node_of(request)
+    found = study_of(node, request.path_params["study"])
+    try:
+        order = place_priors(node, found["id"])
+    except ConfigError as error:
+        raise Refused(409, error.code, error.sentence) from None
+    with node.worklist.write() as tx:
+        audit.record(tx, node.now(), visitor.name, "study.priors_ordered", found["id"], visitor.address, order=order.id)
+    return RedirectResponse(f"/studies/{found['id']}#journal", 303)
+
+
 def _mine(given: list[dict[str, Any]], visitor: Visitor, result: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return what the visitor said of the result that is shown and that stands, with its slices by their place."""
     if result is None:
@@ -105,4 +121,5 @@ ROUTES = [
     door("/studies/{study:int}", "study.read", study),
     door("/studies/{study:int}/news", "study.read", study_news, by_itself=True),
     door("/studies/{study:int}/open/{name}", "study.read", elsewhere),
+    door("/studies/{study:int}/priors", "study.sign", fetch_priors, ("POST",)),
 ]

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, true, update
 
-from ichnode.core.lifecycle import DELIVERY, JOB, SERIES, sources
+from ichnode.core.lifecycle import DELIVERY, JOB, RETRIEVAL, SERIES, sources
 from ichnode.worklist import schema
+from ichnode.worklist.retrieval_tables import retrievals
 
 
 def catch_up(tx: Connection, now: datetime) -> int:
@@ -31,6 +32,7 @@ def catch_up(tx: Connection, now: datetime) -> int:
         (series.c.due_at, receiving),
         (jobs.c.not_before, jobs.c.state.in_(sources(JOB, "claim"))),
         (deliveries.c.not_before, waiting),
+        (retrievals.c.not_before, retrievals.c.state.in_(sources(RETRIEVAL, "claim"))),
         (deliveries.c.retry_since, waiting),
         (circuits.c.open_until, true()),
         (schema.studies.c.notices_due_at, true()),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy import Connection, delete, exists, func, select, update
 
 from ichnode.core.lifecycle import DeliveryState, SeriesState
-from ichnode.worklist import model_tables, schema, upkeep_tables
+from ichnode.worklist import model_tables, retrieval_tables, schema, upkeep_tables
 from ichnode.worklist.database import note
 from ichnode.worklist.standing_table import standings
 
@@ -57,7 +57,9 @@ def forget(tx: Connection, now: datetime, study_id: int) -> None:
     results = select(_R.c.id).where(_R.c.series_id.in_(series))
     reports = select(_P.c.id).where(_P.c.result_id.in_(results))
     notices = select(_N.c.id).where(_N.c.study_id == study_id)
-    shadow = model_tables.shadow_results
+    shadow, fetched, orders = model_tables.shadow_results, retrieval_tables.retrievals, retrieval_tables.orders
+    uid = select(_ST.c.study_instance_uid).where(_ST.c.id == study_id).scalar_subquery()
+    tx.execute(update(orders).where(orders.c.study_id == study_id).values(study_id=None))
     for statement in (
         delete(labels).where(labels.c.feedback_id.in_(select(said.c.id).where(said.c.result_id.in_(results)))),
         delete(said).where(said.c.result_id.in_(results)),
@@ -70,6 +72,7 @@ def forget(tx: Connection, now: datetime, study_id: int) -> None:
         delete(jobs).where(jobs.c.series_id.in_(series)),
         delete(taken).where(taken.c.series_id.in_(series)),
         delete(_S).where(_S.c.study_id == study_id),
+        delete(fetched).where(fetched.c.study_instance_uid == uid),
     ):
         tx.execute(statement)
     note(tx, now, "study.forgotten", study_id, None)

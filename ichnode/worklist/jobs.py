@@ -39,7 +39,10 @@ class Job:
 
 
 def claim_job(tx: Connection, now: datetime, kind: str, owner: str, lease_s: float) -> Job | None:
-    """Take the job that has waited longest; None when nothing is due. The attempt counts from here."""
+    """Take the job that has waited longest; None when nothing is due. The attempt counts from here.
+
+    Studies that an order has fetched come after all that came by themselves.
+    """
     row = tx.execute(
         select(
             _J.c.id, _J.c.series_id, schema.series.c.study_id, schema.studies.c.study_instance_uid,
@@ -49,7 +52,8 @@ def claim_job(tx: Connection, now: datetime, kind: str, owner: str, lease_s: flo
         .join(schema.series, schema.series.c.id == _J.c.series_id)
         .join(schema.studies, schema.studies.c.id == schema.series.c.study_id)
         .where(_J.c.kind == kind, _J.c.state == JobState.QUEUED, _J.c.not_before <= now)
-        .order_by(_J.c.id)  # not by its time: the clock may have been set back since
+        # Not by its time: the clock may have been set back since.
+        .order_by(schema.studies.c.ordered_at.is_not(None), _J.c.id)
         .limit(1)
     ).first()  # fmt: skip
     if row is None:

@@ -73,7 +73,7 @@ def announce(
     waits = is_open and (stands is None or stands.call.called not in (Called.POSITIVE, Called.RETRACTED))
     again_at = now + timedelta(seconds=OPEN_S) if waits else None
     tx.execute(update(_ST).where(_ST.c.id == study.id).values(notices_due_at=again_at))
-    if waits or stands is None:
+    if waits or stands is None or study.ordered_at is not None:  # nobody waits for what was fetched from the archive
         return []
     site = Site(_senders(tx, study.id), study.station_name, study.institution or "")
     found = (_tell(tx, now, study.id, name, rule, stands, site, ladders.get(name)) for name, rule in rules.items())

@@ -14,6 +14,7 @@ from ichnode.core.slices import Slice, StudyFacts
 from ichnode.worklist import schema, upkeep_tables
 from ichnode.worklist.database import new_key, note
 from ichnode.worklist.hot import Hot
+from ichnode.worklist.retrievals import is_ordered
 
 
 class Disposition(StrEnum):
@@ -149,6 +150,7 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
                 station_name=facts.station_name,
                 institution=facts.institution,
                 first_seen_at=now,
+                ordered_at=now if is_ordered(tx, facts.study_instance_uid) else None,
             ),
         )
         note(tx, now, "study.opened", study_id, None)

@@ -68,6 +68,7 @@ studies = Table(
     Column("read_by", String(64)),
     Column("read_verdict", String(16)),
     Column("institution", Text),
+    Column("ordered_at", UtcTime),  # fetched by an order (backfill, priors): nobody waits for it or is told of it
     Column("notices_due_at", UtcTime),  # when to look whether channels have to be told; null: nothing is new
     Index("studies_to_tell", "notices_due_at"),
 )

@@ -75,7 +75,8 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
     scores = [row.any_score for row in stands if row.any_score is not None]
     arrived_at = max(row["last_slice_at"] for row in series)
     urgency = urgency_of(verdict, failed)
-    place = place_of_study(urgency, max(scores, default=None), arrived_at, study["read_at"] is not None)
+    is_read, ordered = study["read_at"] is not None, study["ordered_at"] is not None
+    place = place_of_study(urgency, max(scores, default=None), arrived_at, is_read, ordered)
     code, reason = _reason(series, stands) if verdict == "not_analysed" else (None, None)
     answers = [row.created_at for row in stands if row.verdict == verdict]
     return {

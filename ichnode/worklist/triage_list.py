@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Float, Integer, Select, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Float, Integer, Select, and_, bindparam, func, select, tuple_
 
 from ichnode.core.triage import READ
 from ichnode.worklist import schema
+from ichnode.worklist.alarms import NO_RESULT
+from ichnode.worklist.retrieval_tables import alarms
 from ichnode.worklist.standing_table import standings
 
-_ST, _SE, _W = schema.studies, schema.series, standings
+_ST, _SE, _W, _A = schema.studies, schema.series, standings, alarms
+_OVERDUE = (_A.c.kind == NO_RESULT, _A.c.cleared_at.is_(None))
 _ORDER = (_W.c.rank, _W.c.minus_score, _W.c.age_key, _W.c.study_id)
 STATUSES = ("positive", "failed", "waiting", "running", "not_analysed", "negative", "retracted")
 
@@ -108,9 +111,10 @@ def _lines(tx: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
         select(
             _W, _ST.c.study_instance_uid, _ST.c.patient_id, _ST.c.patient_name, _ST.c.patient_birth_date,
             _ST.c.patient_sex, _ST.c.accession_number, _ST.c.study_time, _ST.c.description, _ST.c.station_name,
-            _ST.c.read_at, _ST.c.read_by,
+            _ST.c.read_at, _ST.c.read_by, _A.c.since.label("overdue_since"),
         )
         .join(_ST)
+        .outerjoin(_A, and_(_A.c.subject == _ST.c.study_instance_uid, *_OVERDUE))
         .where(_W.c.study_id.in_(ids))
     ).mappings()  # fmt: skip
     sizes = tx.execute(

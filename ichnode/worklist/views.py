@@ -86,6 +86,11 @@ def analysed_series(tx: Connection, study_ids: Sequence[int]) -> list[tuple[int,
     return [(study, series) for study, series in rows]
 
 
+def study_uids(tx: Connection, study_ids: Sequence[int]) -> list[str]:
+    """Return the Study Instance UIDs of some studies."""
+    return list(tx.scalars(select(_ST.c.study_instance_uid).where(_ST.c.id.in_(study_ids))))
+
+
 def series_ids(tx: Connection, study_ids: list[int]) -> list[int]:
     """Return the ids of all series of some studies."""
     return list(tx.scalars(select(_SE.c.id).where(_SE.c.study_id.in_(study_ids))))

@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 
 from ichnode.dicom.commitment import ask
+from ichnode.dicom.find import StudyQuery, find_series, series_count
 from ichnode.dicom.requestor import Remote
-from ichnode.dicom.scu import echo, series_count, store
+from ichnode.dicom.retrieve import get, move
+from ichnode.dicom.scu import echo, store
 from ichnode.dicom.store_answers import Alternatives
 from ichnode.dicom.stow import _judged
 from ichnode.errors import PeerRefused, PeerUnreachable
@@ -83,6 +85,22 @@ COUNT = Activity(
     "While a series is being received, every `source.ask_every_s` seconds, where `source.aet` is set.",
     lambda remote: series_count(remote, "2.25.1", "2.25.2"),
 )
+LOOK = Activity(
+    "Ask what should have come",
+    "Every `source.look_every_s` seconds, and for `ichnode backfill` and `ichnode priors`, where `source.retrieve` is "
+    "c-move or c-get.",
+    lambda remote: find_series(remote, StudyQuery("20260101", "20260102"), lambda study: True),
+)
+MOVE = Activity(
+    "Have a series sent: C-MOVE",
+    "Where a series did not come, or not all of it, and `source.retrieve` is c-move. The destination is `node.aet`.",
+    lambda remote: move(remote, "2.25.1", "2.25.2"),
+)
+GET = Activity(
+    "Fetch a series: C-GET",
+    "As C-MOVE, where `source.retrieve` is c-get.",
+    lambda remote: get(remote, "2.25.1", "2.25.2", lambda instance: 0),
+)
 SEND = {
     name: Activity(
         f"Send a result: {name}",
@@ -97,7 +115,7 @@ COMMIT = Activity(
     lambda remote: ask(remote, "2.25.3", [(FORMATS["sr"].sop_classes[0], "2.25.4")], lambda report: None,
                        lambda: True, 0.0),
 )  # fmt: skip
-ACTIVITIES = (VERIFY, COUNT, *SEND.values(), COMMIT)
+ACTIVITIES = (VERIFY, COUNT, LOOK, MOVE, GET, *SEND.values(), COMMIT)
 
 
 def storage_classes_sent() -> dict[str, list[str]]:

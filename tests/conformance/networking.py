@@ -23,8 +23,8 @@ from ichnode.sections import (
     DestinationSection,
     NodeSection,
     ReceiveSection,
-    SourceSection,
 )
+from ichnode.source_section import SourceSection
 from ichnode.tls_section import TlsSection
 from tests.conformance.acceptor import REPORTER, accepted_contexts
 from tests.conformance.activities import ACTIVITIES, VERIFY, Activity, http_answers, requested, storage_classes_sent
@@ -109,12 +109,13 @@ def association_parameters() -> str:
     receive, delivery, sent = Settings().receive, Settings().delivery, requested(VERIFY)
     answer = f"{delivery.timeout_s:g} s (`delivery.timeout_s`)"
     many = f"{receive.max_associations} (`receive.max_associations`), {receive.associations_per_peer} from one address"
+    own = "2 for each destination (results, storage commitment), 2 for the source and `source.at_once` to fetch"
     rows = [
         ("Application Context Name", APPLICATION_CONTEXT, APPLICATION_CONTEXT),
         ("Implementation Class UID", _text(sent.user_items[0x52]), IMPLEMENTATION_CLASS_UID),
         ("Implementation Version Name", _text(sent.user_items[0x55]), IMPLEMENTATION_VERSION_NAME),
         ("Maximum PDU length received", sent.max_pdu_bytes, f"{receive.max_pdu_bytes} (`receive.max_pdu_bytes`)"),
-        ("Associations at once", "2 for each destination (results, storage commitment), 1 for the source", many),
+        ("Associations at once", own, many),
         ("Asynchronous operations", "negotiated" if 0x53 in sent.user_items else "not negotiated", "not negotiated"),
         ("Time for the TCP connection", f"{Remote('', '', '', 0, '').connect_timeout_s:g} s", ""),
         ("Time for the association request", "", f"{receive.request_timeout_s:g} s (`receive.request_timeout_s`)"),

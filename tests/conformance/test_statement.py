@@ -8,6 +8,8 @@ import pytest
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from ichnode.dicom import syntaxes
+from ichnode.dicom.find import STUDY_ROOT_FIND
+from ichnode.dicom.retrieve import STUDY_ROOT_GET
 from ichnode.reporting.formats import FORMATS
 from ichnode.sections import DestinationSection
 from tests.conformance.acceptor import SENDER, SOP_CLASSES, TRANSFER_SYNTAXES, accepted_by
@@ -71,27 +73,44 @@ def test_a_running_node_proposes_nothing_that_the_statement_does_not_say(tmp_pat
         asked.append(event.action_type)
         return 0x0000, None
 
+    def found(event):
+        query = event.identifier
+        if query.QueryRetrieveLevel == "STUDY":
+            query.StudyInstanceUID, query.StudyDate = "1.2.3", query.StudyDate[:8]
+            yield 0xFF00, query
+        elif query.StudyInstanceUID == "1.2.3":
+            query.SeriesInstanceUID, query.NumberOfSeriesRelatedInstances = "1.2.3.4", 30
+            yield 0xFF00, query
+
+    def fetched(event):
+        asked.append(event.identifier.SeriesInstanceUID)
+        yield 0
+
     archive = AE(ae_title="PACS")
     archive.add_supported_context(syntaxes.STORAGE_COMMITMENT)
+    archive.add_supported_context(STUDY_ROOT_FIND)
+    archive.add_supported_context(STUDY_ROOT_GET)
     for context in AllStoragePresentationContexts:
         archive.add_supported_context(context.abstract_syntax, list(TRANSFER_SYNTAXES[:20]))
     acts = [(evt.EVT_REQUESTED, requested), (evt.EVT_C_STORE, stored), (evt.EVT_N_ACTION, committing)]
+    acts += [(evt.EVT_C_FIND, found), (evt.EVT_C_GET, fetched)]
     server = archive.start_server(("127.0.0.1", 0), block=False, evt_handlers=acts)
     formats = list(FORMATS)
     destination = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": server.server_address[1]}
     node = RunningNode(
         tmp_path / "node", engine={"bundle": str(tiny_bundle.folder)}, completeness={"settle_s": 0.3, "quiet_s": 2.0},
         destinations=[{**destination, "formats": formats, "commitment": True}],
+        source={"aet": "PACS", "port": destination["port"], "retrieve": "c-get", "patience_s": 0.1, "look_back_h": 48},
     )  # fmt: skip
     try:
         with running(node):
             run_dcmtk(component("storescu", "dcmtk"), "+sd", "-aec", node.aet, "127.0.0.1", node.port, head_ct)
             node.wait_settled()
-            wait_until(lambda: received and asked, 60, "results arrive, and storage commitment is asked for")
+            wait_until(lambda: received and {1, "1.2.3.4"} <= set(asked), 60, "results arrive, commitment and C-GET")
     finally:
         server.shutdown()
     assert proposed <= contexts(section("7.1"))
-    assert {sop for sop, _ in proposed} >= {*received, syntaxes.STORAGE_COMMITMENT}
+    assert {sop for sop, _ in proposed} >= {*received, syntaxes.STORAGE_COMMITMENT, STUDY_ROOT_FIND, STUDY_ROOT_GET}
     assert set(received) <= {row[1] for row in rows(section("1.1"), 5) if row[2] == "Yes"}
 
 

@@ -11,11 +11,15 @@ from ichnode.core.lifecycle import (
     DELIVERY,
     JOB,
     MODEL,
+    ORDER,
+    RETRIEVAL,
     SERIES,
     DeliveryState,
     IllegalTransition,
     JobState,
     ModelState,
+    OrderState,
+    RetrievalState,
     SeriesState,
     Transitions,
     advance,
@@ -28,6 +32,8 @@ MACHINES: list[tuple[Transitions, type[StrEnum], str]] = [
     (SERIES, SeriesState, "receiving"),
     (JOB, JobState, "queued"),
     (DELIVERY, DeliveryState, "pending"),
+    (RETRIEVAL, RetrievalState, "pending"),
+    (ORDER, OrderState, "open"),
     (MODEL, ModelState, "candidate"),
 ]
 
@@ -60,7 +66,7 @@ def test_an_event_leads_to_one_state(machine, states, first):
 
 
 def test_nothing_that_failed_is_a_dead_end():
-    for machine in (JOB, DELIVERY):
+    for machine in (JOB, DELIVERY, RETRIEVAL):
         assert advance(machine, "failed", "retry") in ("queued", "pending")
 
 

@@ -10,6 +10,7 @@ from ichnode.core.reasons import (
     BAD_OBJECTS,
     BAD_REPORTS,
     NO_ANSWER_EXPECTED,
+    NOT_FETCHED,
     REASONS,
     REJECTIONS,
     WARNINGS,
@@ -51,7 +52,7 @@ def test_every_code_in_the_table_is_used():
 
 
 def test_the_tables_do_not_overlap():
-    assert len(REASONS) == len(REJECTIONS) + len(WARNINGS) + len(BAD_OBJECTS) + len(BAD_REPORTS)
+    assert len(REASONS) == len(REJECTIONS) + len(WARNINGS) + len(BAD_OBJECTS) + len(BAD_REPORTS) + len(NOT_FETCHED)
 
 
 def test_nobody_waits_for_some_of_the_series_that_are_not_analysed():

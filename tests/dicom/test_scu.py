@@ -17,7 +17,8 @@ from pydicom.uid import UID
 from pynetdicom import AE, evt
 
 from ichnode.dicom import syntaxes
-from ichnode.dicom.scu import STUDY_ROOT_FIND, Remote, echo, series_count, store
+from ichnode.dicom.find import STUDY_ROOT_FIND, series_count
+from ichnode.dicom.scu import Remote, echo, store
 from ichnode.errors import PeerRefused, PeerUnreachable
 from tests.dicom.made_ct import ct_dataset, head_hu, save
 from tests.dicom.wire import item, pdu

@@ -340,8 +340,9 @@ def test_records_are_forgotten_last_and_journals_stay(make_node, clock, slice_fi
     assert prune(node).forgotten == 0, "the newest study keeps its number"
     with node.worklist.write() as tx:
         tx.execute(text(
-            "INSERT INTO studies SELECT 7, 'x', '', '', '', '', '', '', '', '', '', '', NULL, first_seen_at, NULL, "
-            "NULL, NULL, NULL, NULL FROM studies"
+            "INSERT INTO studies (id, study_instance_uid, patient_id, patient_name, patient_birth_date, patient_sex, "
+            "accession_number, study_date, study_time, description, referring_physician, station_name, first_seen_at) "
+            "SELECT 7, 'x', '', '', '', '', '', '', '', '', '', '', first_seen_at FROM studies LIMIT 1"
         ))  # fmt: skip
         tx.execute(text(
             "INSERT INTO series (study_id, series_instance_uid, state, revision, received, conflicts, first_slice_at, "

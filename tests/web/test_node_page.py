@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ichnode.core.control import chart_of
-from ichnode.steps.assemble import SOURCE
+from ichnode.steps.node import SOURCE
 from ichnode.worklist import associations, deliveries, pauses, schema
 from ichnode.worklist.people import audit
 from tests.made import analysed_series, events, rows, study_facts
@@ -96,7 +96,7 @@ def test_everything_that_failed_is_tried_again(morning, visitor):
     visit = visitor("administrator")
     assert visit.submit("/node/retry").status_code == 303
     counted = [r["detail"] for r in rows(morning.worklist, audit) if r["what"] == "node.retried"]
-    assert counted == [{"analyses": 1, "deliveries": 1}]
+    assert counted == [{"analyses": 1, "deliveries": 1, "retrievals": 0}]
     assert "failed:" not in words(visit.get("/node").text)
 
 
