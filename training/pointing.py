@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,9 +28,9 @@ from .heads import head_from
 from .lesions import SUBTYPES
 from .loop import Setting, train
 from .phantom import make_head
-from .pictures import Pictures
 from .planes import Scan
 from .recipe import Recipe
+from .source import source_of
 
 MARGIN_MM = 8.0
 LEAST_ML = 5.0
@@ -133,7 +134,7 @@ def on_scans(engine: Engine, scans: Iterable[Scan], told: Callable[[int], None] 
 
 def on_held_out(
     bundle: Bundle, scans: Sequence[Scan], recipe: Recipe, count: int, parts: Sequence[int], seed: int,
-    tell: Callable[[int, int, float, float], None],
+    cache: Path, tell: Callable[[int, int, float, float], None],
 ) -> list[Pointed]:  # fmt: skip
     """Train a network without each of some folds of CT-ICH, and play on the patients that it has not seen.
 
@@ -147,13 +148,15 @@ def on_held_out(
         As `cross_validate` takes them; with its values these are the folds and networks of the bundle's card.
     parts : sequence of int
         Which of the `count` folds, from 0.
+    cache : Path
+        Folder for what is made once, as for `cross_validate`.
     tell : callable
         Called after each step of the training with (step, steps, loss, rate).
     """
     heads = [head_from(scan, recipe.preprocessing) for scan in scans]
     unseen = [folds(heads, count, seed)[part] for part in parts]
     played: list[Pointed] = []
-    source = Pictures(heads, recipe, seed)
+    source = source_of(heads, recipe, seed, cache)
     learners = train(source, recipe, recipe.steps(len(heads)), seed, unseen, setting=Setting(tell=tell))
     for learner, names in zip(learners, unseen, strict=True):
         judge = replace(bundle, architecture=recipe.architecture, preprocessing=recipe.preprocessing)

@@ -38,6 +38,10 @@ class Sampling:
         Mixture: share around a slice that bleeds, each bleeding patient as often as another.
     added : float
         Mixture: share of patients without haemorrhage, with a bleed added.
+    phantoms : float
+        Mixture: share of phantoms, half of them around a slice that bleeds.
+    phantom_heads : int
+        How many phantoms are made.
     """
 
     kind: Literal["scans", "mixture"] = "scans"
@@ -46,6 +50,8 @@ class Sampling:
     groups: int = 2
     real: float = 0.0
     added: float = 0.0
+    phantoms: float = 0.0
+    phantom_heads: int = 0
 
     @property
     def a_step(self) -> int:
@@ -149,8 +155,8 @@ class Recipe:
     name : str
     architecture, preprocessing, sampling, augmentation, optimisation, losses
     start : str
-        ``"imagenet"``: the CNN starts from ImageNet weights; those of ``tf_efficientnet_lite0`` are at hand, others are
-        given by file. ``"nothing"``: from random weights.
+        ``"imagenet"``: the CNN starts from ImageNet weights; those of ``tf_efficientnet_lite0`` are at hand, those of
+        ``lite1`` and ``lite2`` in packages of their own, others are given by file. ``"nothing"``: from random weights.
     calibrated : bool
         After training, fit a temperature for each class on the validation scans.
     precision : str
@@ -181,7 +187,10 @@ class Recipe:
             raise ValueError("augmentation.per_slice tears the neighbours of a slice apart: use one of the two.")
         if self.architecture.attention and not self.losses.scan:
             raise ValueError("architecture.attention learns from losses.scan alone: set it above 0.")
-        if self.sampling.added + self.sampling.real > 1 or min(self.sampling.a_step, self.sampling.length) < 1:
+        if self.sampling.phantoms and not (self.sampling.phantom_heads and self.sampling.kind == "mixture"):
+            raise ValueError("sampling.phantoms: they are a share of a mixture, and phantom_heads has to be above 0.")
+        shares = self.sampling.real + self.sampling.added + self.sampling.phantoms
+        if shares > 1 or min(self.sampling.a_step, self.sampling.length) < 1:
             raise ValueError("sampling: shares add up to 1 at most, and counts are 1 at least.")
 
     def steps(self, scans: int) -> int:

@@ -25,12 +25,12 @@ from .heads import head_from
 from .judging import logits_of, weighted_log_loss
 from .learner import Learner
 from .loop import Setting, train
-from .pictures import Pictures
 from .planes import DataSetError, Planes, Scan
 from .publish import publish, thresholds_from
 from .recipe import Recipe
 from .recipe_file import as_values
 from .run_state import RunState
+from .source import source_of
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ def run(
     judge = Judge(material, recipe, folder / "best.safetensors", state, judged)
     every = max(1, round(recipe.optimisation.judged * len(material.learned) / recipe.sampling.a_step))
     ready = replace(setting, state=state, judge=judge, judge_every=every if material.kept else 0)
-    (learner,) = train(Pictures(material.learned, recipe, seed), recipe, steps, seed, start=start, setting=ready)
+    source = source_of(material.learned, recipe, seed, folder)
+    (learner,) = train(source, recipe, steps, seed, start=start, setting=ready)
     if not setting.processes.first:
         return None
     network = judge.best(learner.result())

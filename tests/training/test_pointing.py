@@ -103,7 +103,9 @@ def test_networks_are_judged_on_patients_they_have_not_seen(shipped, tmp_path):
     )  # fmt: skip
     always = replace(shipped.bundle, thresholds=dict.fromkeys(CLASSES, 1e-6))
     steps = []
-    played = on_held_out(always, imported(tmp_path), recipe, 2, [0, 1], 0, lambda step, *_: steps.append(step))
+    played = on_held_out(
+        always, imported(tmp_path), recipe, 2, [0, 1], 0, tmp_path, lambda step, *_: steps.append(step)
+    )
     assert steps == [0, 1]
     assert [(one.kind, one.rule) for one in played] == [("CT-ICH", "1 cm² or more")] * 2
     assert all(one.miss_mm is not None and one.score > 0 for one in played)

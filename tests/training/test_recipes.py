@@ -3,12 +3,13 @@
 from dataclasses import asdict
 
 import pytest
+from ichnode_training.backbone import PACKAGES
 from ichnode_training.recipe import Augmentation, RecipeError
 from ichnode_training.recipe_file import as_values, changed, names, read_recipe, recipe_from
 from ichnode_training.schedule import rate
 from ichnode_training.start import StartError, first_state
 
-from ichnode.inference.bundle import Architecture, Preprocessing
+from ichnode.inference.bundle import Architecture, Preprocessing, default_bundle_path, load_bundle
 
 LOGGED = {1: 0.000332, 2: 0.000659, 3: 0.000975, 4: 0.000957, 10: 0.000750, 15: 0.000500, 20: 0.000250, 30: 0.0}
 """Learning rate at the end of epochs, as the authors' logs print it."""
@@ -79,3 +80,18 @@ def test_a_missing_recipe_names_those_there_are():
 def test_imagenet_weights_that_are_not_at_hand_are_asked_for():
     with pytest.raises(StartError, match="--init"):
         first_state(read_recipe("paper-resnet50"))
+
+
+def test_the_shipped_recipe_is_the_one_the_shipped_card_tells():
+    recipe, card = read_recipe("shipped"), load_bundle(default_bundle_path()).card
+    assert recipe.sampling.a_step * recipe.sampling.length == card["training"]["slices_a_step"]
+    assert recipe.optimisation.steps == card["training"]["steps"]
+    assert recipe.architecture == Architecture(**card["architecture"])
+    assert recipe.preprocessing == Preprocessing.from_json(card["preprocessing"])
+
+
+def test_weights_in_a_package_that_is_not_there_are_asked_for_by_its_name(monkeypatch):
+    recipe = changed(read_recipe("shipped"), {"architecture.backbone": "tf_efficientnet_lite2"})
+    monkeypatch.setitem(PACKAGES, "tf_efficientnet_lite2", "no_such_package_of_weights")
+    with pytest.raises(StartError, match="no_such_package_of_weights: install it"):
+        first_state(recipe)

@@ -12,10 +12,14 @@ from ichnode.inference.memory import keep_memory
 
 from ..crossval import cross_validate
 from ..heads import head_from
+from ..loop import Setting
 from ..planes import open_planes
 from ..publish import card_for, publish
 from ..recipe_file import changed, read_recipe
-from ..telling import say, teller
+from ..run import run_id
+from ..run_state import RunState
+from ..telling import made, say, teller
+from .train import settings_of
 
 FOLDS = 4
 SEED = 0
@@ -27,7 +31,8 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("data", type=Path, help="CT-ICH, imported")
     command.add_argument("--into", type=Path, required=True, help="folder of the bundle")
     command.add_argument("--scores", type=Path, help="also keep the out-of-fold scores in this .npz file")
-    command.add_argument("--steps", type=int, help="optimiser steps instead of the recipe's")
+    command.add_argument("--work", type=Path, default=Path("build"), help="folder for checkpoint and phantoms")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the recipe")
     command.add_argument("--threads", type=int, default=2, help="CPU threads")
 
 
@@ -35,15 +40,18 @@ def run(given: argparse.Namespace) -> int:
     """Train, judge, write bundle and card."""
     torch.set_num_threads(given.threads)
     keep_memory()
-    recipe = read_recipe("shipped")
-    if given.steps:
-        recipe = changed(recipe, {"optimisation.steps": given.steps})
-    heads = [head_from(scan, recipe.preprocessing) for scan in open_planes(given.data)]
-    scores, network = cross_validate(heads, recipe, FOLDS, SEED, teller())
+    recipe = changed(read_recipe("shipped"), settings_of(given))
+    planes = open_planes(given.data)
+    heads = [head_from(scan, recipe.preprocessing) for scan in planes]
+    kept = given.work / "first" / "checkpoint.pt"
+    state = RunState(kept, run_id(recipe, planes, SEED, None), every_s=300)
+    setting = Setting(tell=teller(), state=state)
+    scores, network = cross_validate(heads, recipe, FOLDS, SEED, given.work, setting, made())
     if given.scores:
         np.savez(given.scores, **scores)  # type: ignore[arg-type]
     labels = {head.patient: head.labels for head in heads}
     bundle = publish(given.into, network, card_for(recipe, VERSION, scores, labels, FOLDS))
+    kept.unlink()  # the same command begins anew: it was to train, not to remember
     say(f"{bundle.folder}: {bundle.digest}")
     for name, row in bundle.card["metrics"]["classes"].items():
         say(f"{name}: {row}")

@@ -29,6 +29,7 @@ def add(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--held-out", type=int, nargs="*", default=[], choices=range(FOLDS), metavar="FOLD",
                          help="instead train networks without these folds of CT-ICH, and play on them")  # fmt: skip
+    command.add_argument("--work", type=Path, default=Path("build"), help="folder for phantoms")
     command.add_argument("--threads", type=int, default=2, help="CPU threads")
 
 
@@ -48,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
     if given.held_out:
         recipe = read_recipe("shipped")
         data, tell = open_planes(given.ct_ich), teller()
-        played += on_held_out(engine.bundle, data, recipe, FOLDS, given.held_out, SEED, tell)
+        played += on_held_out(engine.bundle, data, recipe, FOLDS, given.held_out, SEED, given.work, tell)
     elif given.ct_ich:
         played += on_scans(engine, open_planes(given.ct_ich), told)
     say(table(played))
