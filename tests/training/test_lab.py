@@ -18,6 +18,7 @@ from ichnode_training.loop import Setting, train
 from ichnode_training.pictures import Pictures
 from ichnode_training.publish import card_for, publish, thresholds_from
 from ichnode_training.recipe import Augmentation, Losses, Optimisation, Recipe, Sampling
+from ichnode_training.run_state import RunState
 
 from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Architecture, load_bundle
@@ -221,6 +222,23 @@ def test_everyone_is_judged_once(heads, tmp_path):
     assert all(scores[h.patient].shape == (12, 6) for h in heads)
     own = {h.patient: score(network, h, SMALL) for h in heads}
     assert not any(np.array_equal(own[p], scores[p]) for p in own), "the network that saw all judges nobody"
+
+
+def test_a_cross_validation_that_was_stopped_goes_on_to_the_same_scores(heads, tmp_path):
+    def stop(step, *_):
+        if step == 1:
+            raise KeyboardInterrupt
+
+    recipe, kept = quick(3, sequences=2), tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(heads, recipe, 2, 0, tmp_path, Setting(state=RunState(kept, "run", every_s=0), tell=stop))
+    assert kept.exists()
+    steps = []
+    again = Setting(state=RunState(kept, "run", every_s=0), tell=lambda step, *_: steps.append(step))
+    scores, _ = cross_validate(heads, recipe, 2, 0, tmp_path, again)
+    assert steps == [1, 2]
+    whole, _ = cross_validate(heads, recipe, 2, 0, tmp_path, Setting())
+    assert all(np.array_equal(scores[patient], whole[patient]) for patient in whole)
 
 
 def test_frozen_stages_stay_as_they_were(heads):
