@@ -149,6 +149,23 @@ def load(
         raise ConfigError("\n".join(_sentence(e) for e in error.errors())) from None
 
 
+def changed_sections(before: Settings, after: Settings) -> list[str]:
+    """Return the names of the tables that differ."""
+    return [name for name in Settings.model_fields if getattr(before, name) != getattr(after, name)]
+
+
+def check_reload(before: Settings, after: Settings) -> None:
+    """Refuse what a running node cannot take up.
+
+    Raises
+    ------
+    ConfigError
+        Data folder or database are others.
+    """
+    if before.node.data.resolve() != after.node.data.resolve() or before.database_url != after.database_url:
+        raise ConfigError("node.data and database.url cannot change while the node runs: restart it.", "RESTART_NEEDED")
+
+
 def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     known = {f"ICHNODE_{s}__{k}".upper(): f"{s}.{k}" for s, k in _keys()}
     found = []

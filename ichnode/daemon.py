@@ -16,14 +16,12 @@ from typing import IO, TypeAlias
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from ichnode.config import Settings
-from ichnode.dicom.access import PROVIDER_BUSY, Peer, Refusal, Reporter, allowed_peer
-from ichnode.dicom.scp import Received, ScpLimits, StoreScp
-from ichnode.dicom.secure import Identity, SecurePort
-from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
+from ichnode.config import Settings, changed_sections, check_reload
+from ichnode.dicom.scp import StoreScp
 from ichnode.errors import ConfigError, TransientError
-from ichnode.log import get_logger
+from ichnode.log import configure, get_logger
 from ichnode.pulling import pull_ticks
+from ichnode.receiving import receiver
 from ichnode.retraining import schedule_retraining
 from ichnode.service import ServiceManager
 from ichnode.shadowing import ShadowProcess
@@ -32,12 +30,11 @@ from ichnode.steps.assemble import assemble_due
 from ichnode.steps.catch_up import catch_up
 from ichnode.steps.certificates import EVERY_S as CERTIFICATES_S
 from ichnode.steps.certificates import watch_certificates
-from ichnode.steps.commit import commit_due, take_report
+from ichnode.steps.commit import commit_due
 from ichnode.steps.deliver import deliver_due
 from ichnode.steps.node import Node, open_node
 from ichnode.steps.notify import notify_due
 from ichnode.steps.prune import prune_due, sweep_due
-from ichnode.steps.receive import receive_slice
 from ichnode.steps.recover import begin_boot, end_boot, free_leases, recover
 from ichnode.steps.relay_audit import relay_audit
 from ichnode.steps.report import report_next
@@ -45,10 +42,11 @@ from ichnode.steps.retract import reject_next
 from ichnode.supervision import WorkerProcess
 from ichnode.tick import Tick
 from ichnode.web.server import WebServer
-from ichnode.worklist import associations, jobs
+from ichnode.worklist import jobs
 
 DRAIN_S = 30.0
 CLOCK_S = 1.0
+_GOES_ON = "The node goes on as it was."
 PRUNE_S, SWEEP_S = 60.0, 3600.0
 Listening: TypeAlias = Callable[[int | None, int | None], None]
 """Told the port without TLS and the one with it."""
@@ -61,11 +59,15 @@ class Daemon:
     Parameters
     ----------
     settings : Settings
+    reread : callable, optional
+        Reads the configuration anew, for SIGHUP.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
         self._settings = settings
-        self._stop = threading.Event()
+        self._reread = reread
+        self._stop, self._ended, self._hangup = threading.Event(), threading.Event(), threading.Event()
+        self._next: Settings | None = None
         self._service = ServiceManager(os.environ)
 
     def run(self, listening: Listening, pages: Callable[[str], None] = lambda address: None) -> None:
@@ -84,21 +86,64 @@ class Daemon:
             Another node uses the data folder, or the port cannot be opened.
         """
         with self._locked_folder():
-            node = open_node(self._settings)
-            node = replace(node, boot_id=begin_boot(node))
-            recover(node)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._asked_to_stop)
+            if self._reread is not None:
+                signal.signal(signal.SIGHUP, lambda *_: self._hangup.set())
+            before: Settings | None = None
+            while not self._ended.is_set():
+                try:
+                    self._live(listening, pages)
+                except ConfigError as error:
+                    if before is None:
+                        raise
+                    log.error("config.rejected", code=error.code, remedy=f"{error.sentence} {_GOES_ON}")
+                    self._settings, before = before, None
+                else:
+                    if self._next is None:
+                        break
+                    before, self._settings, self._next = self._settings, self._next, None
+                configure(self._settings.log.level, self._settings.log.format)
+                if not self._ended.is_set():
+                    self._stop.clear()
+            log.info("node.stopped")
+
+    def _live(self, listening: Listening, pages: Callable[[str], None]) -> None:
+        """Serve by the settings as they are, until asked to stop or to begin anew by others."""
+        node = open_node(self._settings)
+        try:
+            node = replace(node, boot_id=begin_boot(node))
+            recover(node)
             web = WebServer(node, pages) if self._settings.web.enabled else None
             self._serve(node, listening, web)
             end_boot(node)
+        finally:
             node.decoders.close()
             node.worklist.dispose()
-            log.info("node.stopped")
 
     def stop(self) -> None:
         """Ask the node to drain and end."""
+        self._ended.set()
         self._stop.set()
+
+    def _reload(self) -> None:
+        """Read the configuration anew; what cannot be used changes nothing."""
+        assert self._reread is not None
+        try:
+            settings = self._reread()
+            check_reload(self._settings, settings)
+        except ConfigError as error:
+            configure(self._settings.log.level, self._settings.log.format)
+            log.error("config.rejected", code=error.code, remedy=f"{error.sentence} {_GOES_ON}")
+            return
+        changed = changed_sections(self._settings, settings)
+        log.info("config.reloaded", sections=changed)
+        if set(changed) <= {"log"}:
+            self._settings = settings
+            configure(settings.log.level, settings.log.format)
+        else:
+            self._next = settings
+            self._stop.set()
 
     def _serve(self, node: Node, listening: Listening, web: WebServer | None) -> None:
         boot_at, outlets = node.now(), (*self._settings.destinations, *self._settings.channels)
@@ -149,7 +194,7 @@ class Daemon:
         ]
         if self._settings.audit.host:
             ticks.append(Tick("audit", partial(relay_audit, node), 2.0))
-        scp = self._receiver(node, ticks[0])
+        scp = receiver(node, ticks[0])
         for tick in ticks:
             tick.join(scheduler)
         schedule_retraining(node, scheduler, self._stop)
@@ -161,7 +206,10 @@ class Daemon:
         if web is not None:
             web.start()
         self._watch_clock(node, ticks)
-        self._service.stopping()
+        if self._next is None:
+            self._service.stopping()
+        else:
+            self._service.reloading()
         if web is not None:
             web.drain()
         log.info("node.draining", associations=scp.active_associations())
@@ -191,6 +239,10 @@ class Daemon:
         seen_at = node.now()
         while not self._stop.wait(CLOCK_S):
             self._say_alive(ticks[0])
+            if self._hangup.is_set():
+                self._hangup.clear()
+                self._reload()
+                continue
             try:
                 seen_at, before = catch_up(node, seen_at), seen_at
             except TransientError as error:
@@ -206,65 +258,8 @@ class Daemon:
         if watchdog_s is not None and assemble.silent_s() < watchdog_s / 2:
             self._service.alive()
 
-    def _receiver(self, node: Node, assemble: Tick) -> StoreScp:
-        receive, tls = self._settings.receive, self._settings.tls
-        committing = [d for d in self._settings.destinations if d.commitment]
-
-        def opened(peer: Peer) -> int:
-            with node.worklist.write() as tx:
-                return associations.open_association(tx, node.now(), node.boot_id, peer.address, peer.calling_aet)
-
-        def ended(association_id: int, how: str) -> None:
-            with node.worklist.write() as tx:
-                touched = associations.end_association(tx, node.now(), association_id, how)
-            if touched:
-                assemble.wake()
-
-        def store(received: Received) -> int:
-            return receive_slice(node, received)
-
-        def accepting() -> Refusal | None:
-            if node.spool.below(receive.disk_floor_bytes):
-                return Refusal(
-                    *PROVIDER_BUSY, "DISK_FULL", "The spool's disk is below receive.disk_floor_bytes: free space there."
-                )
-            return None
-
-        return StoreScp(
-            self._settings.node.aet,
-            self._settings.node.host,
-            self._settings.node.port if tls.plain_port else None,
-            limits=ScpLimits(
-                max_associations=receive.max_associations,
-                per_peer_associations=receive.associations_per_peer,
-                max_pdu_bytes=receive.max_pdu_bytes,
-                max_dataset_bytes=receive.max_dataset_bytes,
-                acse_timeout_s=receive.request_timeout_s,
-                network_timeout_s=receive.idle_timeout_s,
-                dimse_timeout_s=receive.idle_timeout_s,
-                socket_timeout_s=receive.stall_timeout_s,
-            ),
-            allowed=[allowed_peer(p) for p in self._settings.peers],
-            storage_classes=STORAGE_CLASSES,
-            syntaxes=decodable_syntaxes(),
-            store=store,
-            opened=opened,
-            ended=ended,
-            accepting=accepting,
-            reporters=[Reporter(d.aet, d.host) for d in committing],
-            reported=partial(take_report, node) if committing else None,
-            tls_port=tls.port,
-            secure=self._secure_port(),
-        )
-
-    def _secure_port(self) -> SecurePort | None:
-        tls = self._settings.tls
-        if not tls.certificate:
-            return None
-        return SecurePort(Identity(tls.certificate, tls.key, tls.ca_file), tls.require_certificate)
-
     def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
-        self._stop.set()
+        self.stop()
 
     def _locked_folder(self) -> IO[bytes]:
         folder = self._settings.node.data.resolve()

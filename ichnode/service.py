@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import MutableMapping
 
 from ichnode.log import get_logger
@@ -44,6 +45,10 @@ class ServiceManager:
         """Say that the node still moves."""
         if self.watchdog_s is not None:
             self._tell("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """Say that the node drains to begin anew by another configuration; `ready` follows."""
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=Reloading the configuration")
 
     def stopping(self) -> None:
         """Say that the node drains."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ichnode.cli.options import config_option, settings_from
+
+if TYPE_CHECKING:
+    from ichnode.config import Settings
 
 
 @click.command()
@@ -17,9 +21,16 @@ from ichnode.cli.options import config_option, settings_from
 def command(config: Path | None, data: Path | None, aet: str | None, host: str | None, port: int | None) -> None:
     """Run the node until SIGTERM or Ctrl-C, then let what is in hand come to its end.
 
+    SIGHUP reads the configuration anew; one that cannot be used changes nothing.
+
     Example: ichnode serve --aet ICHAI --port 11112
     """
-    settings = settings_from(config, data, node__aet=aet, node__host=host, node__port=port)
+
+    def read() -> Settings:
+        settings: Settings = settings_from(config, data, node__aet=aet, node__host=host, node__port=port)
+        return settings
+
+    settings = read()
     from ichnode.daemon import Daemon
 
     def listening(plain: int | None, secure: int | None) -> None:
@@ -30,4 +41,4 @@ def command(config: Path | None, data: Path | None, aet: str | None, host: str |
     def pages(address: str) -> None:
         click.echo(f"The worklist is at {address}")
 
-    Daemon(settings).run(listening, pages)
+    Daemon(settings, read).run(listening, pages)
