@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ichnode.certificates import Certificate
 from ichnode.dicom.syntaxes import CT_IMAGE, ENHANCED_CT, LEGACY_CONVERTED_ENHANCED_CT, VERIFICATION
@@ -94,9 +94,9 @@ class AllowedPeer:
 
 
 def allowed_peer(section: PeerSection) -> AllowedPeer:
-    """Return an entry of the configuration as the allow-list needs it."""
-    fields = section.model_dump()
-    return AllowedPeer(**fields | {"sop_classes": tuple(UID_OF[name] for name in section.sop_classes)})
+    """Return an entry of the configuration as the allow-list needs it; what it says beside that is for others."""
+    given = {field.name: getattr(section, field.name) for field in fields(AllowedPeer)}
+    return AllowedPeer(**given | {"sop_classes": tuple(UID_OF[name] for name in section.sop_classes)})
 
 
 @dataclass(frozen=True, slots=True)

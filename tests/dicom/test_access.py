@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ichnode.dicom.access import AccessList, AllowedPeer, Peer
+from ichnode.dicom.access import AccessList, AllowedPeer, Peer, allowed_peer
 from ichnode.errors import ConfigError
+from ichnode.peer_section import PeerSection
 
 
 def refusal(allowed, calling="CT1", address="192.0.2.7", called="ICHAI"):
@@ -72,3 +73,8 @@ def test_a_network_that_is_none_is_a_wrong_setting(text):
 @given(st.ip_addresses(), st.sampled_from(["A", "B"]))
 def test_any_title_from_anywhere(address, calling):
     assert refusal([AllowedPeer("*")], calling, str(address)) is None
+
+
+def test_every_entry_of_the_configuration_can_be_on_the_list():
+    made = allowed_peer(PeerSection(aet="CT", networks=("192.0.2.0/24",), max_associations=2))
+    assert (made.aet, made.networks, made.max_associations) == ("CT", ("192.0.2.0/24",), 2)
