@@ -90,7 +90,7 @@ def test_a_title_of_its_own():
 
 
 def test_sop_classes_of_its_own_and_always_the_echo():
-    entry = allowed_peer(PeerSection(aet="CT1", sop_classes=("EnhancedCTImageStorage",)))
+    entry = allowed_peer(PeerSection(aet="CT1", sop_classes=("EnhancedCTImageStorage",), silent_after_h=12))
     with Receiver(allowed=(entry,)) as receiver:
         wanted = [(uid, [IMPLICIT_LE]) for uid in (CTImageStorage, EnhancedCTImageStorage, Verification)]
         association = associate(receiver.port, *wanted, calling="CT1")
