@@ -74,6 +74,8 @@ def test_gauges_are_the_rows(morning, program):
         assert value(found, "ichnode_series_in_state", state=state) == number
     assert value(found, "ichnode_destination_up", destination="oncall") == 1
     assert value(found, "ichnode_disk_low_bytes") == 0
+    assert value(found, "ichnode_studies_overdue") == value(found, "ichnode_senders_silent") == 0
+    assert value(found, "ichnode_retrievals_in_state", state="failed") == 0
 
 
 def test_time_makes_what_waits_older(morning, program):
