@@ -20,7 +20,8 @@ def healthy(settings: Settings) -> Check:
 
     Images matter more than pages: a node whose pages have no port, since another program has it, is well.
     """
-    host, port = settings.node.host, settings.node.port
+    host, tls = settings.node.host, settings.tls
+    port = settings.node.port if tls.plain_port or not tls.certificate else tls.port
     try:
         # No association: it would have to pass the allow-list, and be written down each time.
         socket.create_connection((_ANY.get(host, host), port), ANSWER_S).close()

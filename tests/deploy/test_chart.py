@@ -17,7 +17,10 @@ CHART = ROOT / "deploy" / "helm" / "ichnode"
 ALL = {
     "networkPolicy": {"dicomFrom": ["192.0.2.0/24"], "pagesFrom": ["monitoring"]}, "gpus": 1, "secret": "ichnode-files",
     "image": {"repository": "registry.example/ichnode", "digest": "sha256:" + "0" * 64, "pullSecrets": ["pull"]},
-    "dicom": {"type": "NodePort", "nodePort": 31112, "sourceRanges": ["192.0.2.0/24"], "annotations": {"a": "b"}},
+    "dicom": {
+        "type": "NodePort", "nodePort": 31112, "tlsPort": 2762,
+        "sourceRanges": ["192.0.2.0/24"], "annotations": {"a": "b"},
+    },
     "pages": {"plainHttp": True}, "storage": {"storageClass": "fast"}, "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}], "resources": {"limits": None, "requests": None},
 }  # fmt: skip

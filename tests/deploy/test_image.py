@@ -68,7 +68,7 @@ def test_the_image_runs_the_program_as_nobody_in_particular():
     assert json.loads(said["VOLUME"]) == ["/var/lib/ichnode"]
     assert "--constraint constraints.txt" in RECIPE.read_text()
     settings = load(DEPLOY / "container" / "ichnode.toml")
-    assert said["EXPOSE"].split() == [str(settings.node.port), str(settings.web.port)]
+    assert said["EXPOSE"].split() == [str(port) for port in (settings.node.port, settings.tls.port, settings.web.port)]
     assert settings.node.data == Path("/var/lib/ichnode")
     command = said["HEALTHCHECK"].partition("CMD ")[2]
     asked = subprocess.run(

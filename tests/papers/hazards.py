@@ -52,7 +52,7 @@ HAZARDS = (
         ("R17", "R19", "R20", "R21"), "The data folder is not encrypted by the node: encrypt the disk."),
     Hazard("H11", "Somebody breaks in or floods it", "Malformed objects, guessing, floods from inside the network.", "Service is down, data get out or are false", "grave",
         "Bounded lengths and times; one analysis dies, not the node; throttled sign-in; least privilege.", ("R18", "R17", "R23"),
-        "DICOM without TLS is neither secret nor authentic: keep it in its network."),
+        "DICOM without TLS is neither secret nor authentic: switch TLS on, or keep it in its network."),
     Hazard("H12", "The PACS is harmed", "Results flood it, or originals change.", "Others cannot work", "moderate",
         "Originals are never sent or changed; the same object under the same UID; back-off; circuits.", ("R11", "R08", "R10"), "Low."),
     Hazard("H13", "An upgrade breaks it or loses work", "New code on old data, or old code on new data.", "No answers for hours", "moderate",

@@ -41,6 +41,14 @@ def test_without_pages_and_where_another_program_has_their_port_it_is_well(ports
     assert check.found.endswith("the pages have no port")
 
 
+def test_where_the_port_without_tls_is_closed_the_other_one_is_asked(ports):
+    dicom, _ = ports
+    dicom.listen()
+    tls = {"certificate": "node.pem", "ca_file": "authority.pem", "port": dicom.getsockname()[1], "plain_port": False}
+    asked = Settings.model_validate({"node": {"port": free_port()}, "tls": tls, "web": {"enabled": False}})
+    assert healthy(asked).remedy == ""
+
+
 def test_a_node_that_hangs_is_not_well(ports, monkeypatch):
     monkeypatch.setattr(step, "ANSWER_S", 0.2)
     for one in ports:
