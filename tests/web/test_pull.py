@@ -1,0 +1,58 @@
+"""What the pages say of fetching, and the button that orders priors."""
+
+from __future__ import annotations
+
+import pytest
+
+from ichnode.core.findings import Warned
+from ichnode.core.wanted import Listed
+from ichnode.worklist import alarms, orders, retrievals
+from ichnode.worklist.people import audit
+from ichnode.worklist.retrieval_tables import orders as order_table
+from tests.made import analysed_series, closed_series, rows, study_facts
+from tests.web.test_node_page import words
+
+SOURCE = {"aet": "PACS", "host": "192.0.2.7", "port": 104, "retrieve": "c-get"}
+
+
+@pytest.fixture
+def options():
+    return {"source": SOURCE}
+
+
+def test_what_was_not_fetched_is_named_with_its_reason_and_fetched_again_by_a_button(people, visitor):
+    with people.worklist.write() as tx:
+        retrievals.list_new(tx, people.now(), Listed("1.2.9", "1.2.9.1", images=34), people.now(), 0)
+        one = retrievals.claim(tx, people.now(), "boot", [], [])
+        reason = Warned("ARCHIVE_GAVE_LESS", "The archive counts more: it says 34, it gave 30.")
+        retrievals.give_up(tx, people.now(), one, retrievals.Here(), reason)
+        orders.place(tx, people.now(), orders.BACKFILL, first_date="20260101", last_date="20260131")
+    visit = visitor("administrator")
+    said = words(visit.get("/node").text)
+    assert "1 series that the archive lists could not be fetched" in said
+    assert "it says 34, it gave 30" in said
+    assert "backfill" in said
+    assert visit.submit("/node/retry").status_code == 303
+    with people.worklist.read() as tx:
+        assert retrievals.counts(tx)["pending"] == 1
+
+
+def test_an_overdue_study_is_marked(people, visitor):
+    closed_series(people.worklist, people.now, study_facts("late"))
+    with people.worklist.write() as tx:
+        uid = study_facts("late").study_instance_uid
+        assert alarms.raise_alarm(tx, people.now(), alarms.NO_RESULT, uid, people.now())
+    visit = visitor("reader")
+    assert "overdue" in words(visit.get("/").text)
+    assert "1 study(ies) without a result" in words(visit.get("/node").text)
+
+
+def test_priors_are_ordered_from_the_study_page_by_who_may(people, visitor):
+    analysed_series(people.worklist, people.now, study_facts("a"), 0.9)
+    assert "Fetch priors" not in visitor("reader").get("/studies/1").text
+    visit = visitor("radiologist")
+    assert "Fetch priors" in visit.get("/studies/1").text
+    assert visit.submit("/studies/1/priors").status_code == 303
+    (order,) = rows(people.worklist, order_table)
+    assert (order["kind"], order["study_id"]) == ("priors", 1)
+    assert [r["what"] for r in rows(people.worklist, audit)].count("study.priors_ordered") == 1
