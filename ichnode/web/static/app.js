@@ -10,8 +10,11 @@ export function say(sentence) {
   say.timer = setTimeout(() => { place.textContent = ""; }, 8000);
 }
 
+let leaving = false;
+
 /** Lead to the sign-in page and back here; the patients on this page go away with it. */
 export function signIn() {
+  if (leaving) return;  // what was on its way when somebody signs out is refused, too
   location.replace(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
@@ -47,7 +50,10 @@ document.addEventListener("htmx:sendError", ({ detail }) => {
 
 // A question before what cannot be undone; without a script the form asks on its own page.
 document.addEventListener("submit", (event) => {
-  if ("leave" in event.target.dataset) sessionStorage.clear();  // drafts go with whoever wrote them
+  if ("leave" in event.target.dataset) {
+    leaving = true;
+    sessionStorage.clear();  // drafts go with whoever wrote them
+  }
   const question = event.target.dataset.ask;
   if (question && !confirm(question)) event.preventDefault();
 });

@@ -83,7 +83,7 @@ def test_another_account_does_not_see_it_and_signing_out_forgets_it(study, reade
     somebody.wait_shown()
     expect(somebody.page.get_by_label("Comment")).to_have_value("")
     somebody.page.get_by_role("button", name="Sign out").click()
-    somebody.page.wait_for_url("**/sign-in")
+    somebody.page.wait_for_url("**/sign-in*")
     assert somebody.page.evaluate(DRAFTS) == []
 
 
