@@ -55,7 +55,7 @@ def _speeds(name: str, device: str, compiled: bool, rounds: int) -> list[float]:
         read_recipe(name),
         {
             "start": "nothing", "precision": "auto", "sampling.sequences": sequences, "sampling.groups": 1,
-            "optimisation.epochs": None, "optimisation.steps": steps,
+            "optimisation.steps": steps,
         },
     )  # fmt: skip
     rng = np.random.default_rng(0)

@@ -88,7 +88,7 @@ class _Level:
 
     def log_loss(self) -> dict[str, float] | None:
         rows = np.logical_not(np.isnan(self.labels).any(axis=1))
-        return self.figure(mean(row_losses(self.labels[rows], self.scores[rows])), rows)
+        return self.figure(mean(row_losses(self.labels[rows], self.scores[rows])[0]), rows)
 
     def classes(self, thresholds: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         return {name: self._class(column, thresholds[name]) for column, name in enumerate(CLASSES)}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ichnode.inference.network import CnnLstm
 
+from .features import Features
 from .grid import GridScan
 from .judging import score
 from .loop import Setting, train
@@ -17,17 +18,21 @@ from .recipe import Recipe
 from .source import source_of
 
 
-def folds(heads: Sequence[GridScan], count: int, seed: int) -> list[frozenset[str]]:
+def folds(heads: Sequence[GridScan | Features], count: int, seed: int) -> list[frozenset[str]]:
     """Split the patients into `count` folds with the same mix of bleeds in each.
 
     Patients are ordered by what they bear (their set of classes, rarest sets first) and dealt out in turn, so that two
-    scans with the same rare bleed do not end up in one fold.
+    patients with the same rare bleed do not end up in one fold.
     """
-    order = np.random.default_rng(seed).permutation(len(heads))
-    shuffled = [heads[i] for i in order]
-    kinds = [tuple(head.labels.max(axis=0) > 0) for head in shuffled]
-    ranked = sorted(range(len(heads)), key=lambda i: (kinds.count(kinds[i]), kinds[i]))
-    return [frozenset(shuffled[index].patient for index in ranked[place::count]) for place in range(count)]
+    bears: dict[str, NDArray[np.bool_]] = {}
+    for head in heads:
+        borne = (head.labels > 0).any(axis=0) | (head.scan_labels > 0)
+        bears[head.patient] = bears.get(head.patient, np.zeros_like(borne)) | borne
+    names = list(bears)
+    shuffled = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+    kinds = [tuple(bears[name]) for name in shuffled]
+    ranked = sorted(range(len(names)), key=lambda i: (kinds.count(kinds[i]), kinds[i]))
+    return [frozenset(shuffled[index] for index in ranked[place::count]) for place in range(count)]
 
 
 def cross_validate(

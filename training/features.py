@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ichnode.core.identity import digest_of
 from ichnode.core.slabs import slab_indices
+from ichnode.errors import BadObject
 from ichnode.inference.bundle import Bundle
 from ichnode.inference.engine import Engine
 
@@ -26,6 +27,13 @@ from .grid import keep_array, labels_of
 from .pictures import Batch
 from .planes import Scan
 from .recipe import Recipe
+from .standard import Standard
+from .turns import Turns, around
+
+FIXED = ("cnn.", "evidence.")
+"""How the names of the weights begin that make the features."""
+_NOISE, _MISSING = 0.05, 0.05
+"""Augmentation: noise in units of a feature's own spread; share of the features that are set to their mean."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +43,8 @@ class Features:
     Attributes
     ----------
     scan : Scan
-    views : float16 array of shape (views, slabs, features)
-        A second view of the mirrored slices where the bundle asks for that reading.
+    views : float32 array of shape (views, slabs, features)
+        Memory-mapped. A second view is of the mirrored slices where the bundle asks for that reading.
     slab_of : array of shape (slices,)
         For every slice of the scan its slab.
     labels, scan_labels : float32 arrays of shape (slabs, 6) and (6,)
@@ -44,78 +52,96 @@ class Features:
     """
 
     scan: Scan
-    views: NDArray[np.float16]
+    views: NDArray[np.float32]
     slab_of: NDArray[np.intp]
     labels: NDArray[np.float32]
     scan_labels: NDArray[np.float32]
+
+    @property
+    def patient(self) -> str:
+        """Whose it is."""
+        return self.scan.patient
+
+    @property
+    def positive(self) -> bool:
+        """Whether a slice, or the scan as a whole, is known to bear a haemorrhage."""
+        return bool((self.labels[:, 0] > 0).any() or self.scan_labels[0] > 0)
 
 
 def cnn_digest(bundle: Bundle) -> str:
     """Return what the features depend on besides the series: the CNN's weights, its name and the preprocessing."""
     state = load_file(bundle.weights)
-    tensors = [state[name].contiguous().flatten().view(torch.uint8).numpy().tobytes() for name in _of_cnn(state)]
-    described = json.dumps([bundle.architecture.backbone, asdict(bundle.preprocessing), _of_cnn(state)])
+    tensors = [state[name].contiguous().flatten().view(torch.uint8).numpy().tobytes() for name in _fixed(state)]
+    described = json.dumps([bundle.architecture.backbone, asdict(bundle.preprocessing), _fixed(state)])
     return digest_of(described.encode(), *(digest_of(tensor).encode() for tensor in tensors))
 
 
 def features_of(
-    engine: Engine, scans: Sequence[Scan], cache: Path, tell: Callable[[int, int], None] = lambda done, of: None
-) -> list[Features]:
+    bundle: Bundle, scans: Sequence[Scan], cache: Path, device: str = "cpu",
+    tell: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[list[Features], list[Scan]]:  # fmt: skip
     """Compute the features of scans, or find them in the cache.
 
     Parameters
     ----------
-    engine : Engine
-        Of the bundle whose CNN is to be kept.
+    bundle : Bundle
+        Whose CNN is to be kept.
     scans : sequence of Scan
     cache : Path
         Folder; an entry is written whole or not at all, so that a killed run goes on where it was.
+    device : str
+        As `Engine.load` takes it.
     tell : callable
         Called after each scan with (done, of).
+
+    Returns
+    -------
+    (features, unread)
+        Of the scans that could be read, and the scans whose pixels could not.
     """
-    folder = cache / "features" / cnn_digest(engine.bundle)[:32]
-    found = []
+    folder = cache / cnn_digest(bundle)[:32]
+    engine: Engine | None = None
+    found, unread = [], []
     for done, scan in enumerate(scans, 1):
-        where = json.dumps([scan.spacing_mm, [round(at, 4) for at in scan.positions_mm.tolist()]])
+        along = scan.positions_mm.tolist()
+        where = json.dumps([scan.spacing_mm, [round(at, 4) for at in along]])
         path = folder / f"{digest_of(scan.digest.encode(), where.encode())[:32]}.npy"
         if not path.exists():
-            reading = engine.read(scan.hu(), scan.positions_mm.tolist(), scan.spacing_mm)
-            keep_array(path, torch.stack(reading.features).cpu().numpy().astype(np.float16))
-        slab_of = slab_indices(scan.positions_mm.tolist(), engine.bundle.preprocessing.slab_mm)
+            engine = engine or Engine.load(bundle.folder, device)
+            try:
+                reading = engine.read(scan.hu(), along, scan.spacing_mm)
+            except BadObject:
+                unread.append(scan)
+                continue
+            keep_array(path, torch.stack([view.cpu() for view in reading.features]).numpy())
+        slab_of = slab_indices(along, bundle.preprocessing.slab_mm)
         views = np.load(path, mmap_mode="r", allow_pickle=False)
         found.append(Features(scan, views, slab_of, *labels_of(scan, slab_of)))
         tell(done, len(scans))
-    return found
+    return found, unread
 
 
 class CachedFeatures:
-    """The source of a run on whole scans of cached features; see `ichnode_training.loop.Source`.
+    """The source of a run on cached features; see `ichnode_training.loop.Source`.
 
-    Every scan comes once an epoch, in one of its views. A scan longer than `sampling.length` is cut at random.
+    A scan is seen in one of its views; one that is longer than `sampling.length` is cut at random.
     """
 
-    def __init__(self, features: Sequence[Features], recipe: Recipe, seed: int) -> None:
-        self._features, self._sampling, self._seed = list(features), recipe.sampling, seed
+    def __init__(self, features: Sequence[Features], standard: Standard, recipe: Recipe, seed: int) -> None:
+        self._turns, self._standard, self._recipe, self._seed = Turns(features, recipe, seed), standard, recipe, seed
 
     def draw(self, step: int, group: int) -> list[tuple[Tensor, Tensor, Tensor, str]]:
         """Draw the sequences of a group: features, labels, scan labels, patient."""
         rng = np.random.default_rng((self._seed, step, group))
-        first = step * self._sampling.a_step + group * self._sampling.sequences
         drawn = []
-        for place in range(first, first + self._sampling.sequences):
-            epoch, turn = divmod(place, len(self._features))
-            order = np.random.default_rng((self._seed, epoch)).permutation(len(self._features))
-            one = self._features[order[turn]]
-            view = np.asarray(one.views[int(rng.integers(len(one.views)))], np.float32)
-            start = int(rng.integers(max(1, len(view) - self._sampling.length + 1)))
-            part = slice(start, start + self._sampling.length)
-            whole = one.scan_labels if len(view) <= self._sampling.length else np.full(6, np.nan, np.float32)
-            drawn.append(
-                (
-                    torch.from_numpy(view[part]), torch.from_numpy(one.labels[part]), torch.from_numpy(whole),
-                    one.scan.patient,
-                )
-            )  # fmt: skip
+        for one in self._turns.group(step, group, rng):
+            view = one.views[int(rng.integers(len(one.views)))]
+            part = around(len(view), self._recipe.sampling.length, rng)
+            seen = self._standard.of(torch.from_numpy(np.array(view[part], np.float32)))
+            if self._recipe.augmentation.kind == "features":
+                seen = _varied(seen, rng)
+            whole = one.scan_labels if part.stop - part.start == len(view) else np.full(6, np.nan, np.float32)
+            drawn.append((seen, torch.from_numpy(one.labels[part]), torch.from_numpy(whole), one.patient))
         return drawn
 
     def batch(self, drawn: list[tuple[Tensor, Tensor, Tensor, str]], device: torch.device) -> Batch:
@@ -128,5 +154,11 @@ class CachedFeatures:
         )  # fmt: skip
 
 
-def _of_cnn(names: Iterable[str]) -> list[str]:
-    return sorted(name for name in names if name.startswith("cnn."))
+def _varied(seen: Tensor, rng: np.random.Generator) -> Tensor:
+    noise = torch.from_numpy(rng.standard_normal(seen.shape, np.float32))
+    there = torch.from_numpy(rng.random(seen.shape, np.float32) >= _MISSING)
+    return (seen + _NOISE * noise) * there
+
+
+def _fixed(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if name.startswith(FIXED))

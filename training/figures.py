@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ichnode.core.findings import CLASSES
 
 from .evaluation import Interval
 from .recipe import CLASS_WEIGHTS
@@ -142,19 +141,36 @@ def mean(values: NDArray[np.float64]) -> Figure:
     return figure
 
 
-def row_losses(truth: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the competition's loss of each slice: binary cross entropy, ``any`` counted twice, divided by 7.
+def row_losses(
+    truth: NDArray[np.floating[Any]], scores: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the competition's loss of each slice and how much of it is known.
+
+    The loss is binary cross entropy over the known labels, ``any`` counted twice, divided by the sum of their weights
+    (7 where all are known).
 
     Parameters
     ----------
     truth, scores : arrays of shape (slices, 6)
-        `truth` fully known.
+        `truth` is NaN where unknown.
+
+    Returns
+    -------
+    (losses, known)
+        Arrays of shape (slices,); `known` is the share of the weights that is known, and where it is 0 the loss is 0.
     """
     clipped = np.clip(scores.astype(np.float64), _LEAST, 1 - _LEAST)
-    losses = -(truth * np.log(clipped) + (1 - truth) * np.log(1 - clipped))
-    weights = np.array(CLASS_WEIGHTS)
-    assert len(weights) == len(CLASSES)
-    return np.asarray(losses @ weights / weights.sum(), np.float64)
+    said = np.nan_to_num(truth)
+    each = -(said * np.log(clipped) + (1 - said) * np.log(1 - clipped))
+    weights = np.array(CLASS_WEIGHTS) * np.isfinite(truth)
+    total = weights.sum(1)
+    return (each * weights).sum(1) / np.maximum(total, 1), total / sum(CLASS_WEIGHTS)
+
+
+def weighted_log_loss(truth: NDArray[np.floating[Any]], scores: NDArray[np.floating[Any]]) -> float:
+    """Return the competition's loss over all known labels of slices, or of scans; NaN where nothing is known."""
+    losses, known = row_losses(truth, scores)
+    return mean(losses)(known)
 
 
 def _share(of: NDArray[np.bool_], said: NDArray[np.bool_]) -> Figure:

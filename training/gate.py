@@ -7,7 +7,7 @@ failed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ichnode.core.findings import CLASSES
 
-from .evaluation import Interval, auc
+from .evaluation import Interval
+from .figures import Draws, Figure, Samples
 
 ROUNDS = 2000
 SUBTYPE_DROP = 0.02
@@ -24,9 +25,6 @@ CALIBRATION_DROP = 0.02
 LEAST_OF_A_SUBTYPE = 5
 PHANTOM_DROP = 0.1
 _SEED = 0
-
-Figure = Callable[[NDArray[np.intp]], float]
-"""Of the scans with these indices (repeats count again)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +67,15 @@ class TestSet:
         """Return how many patients have a scan with this label."""
         return len({self.patients[i] for i in np.flatnonzero(self.labels[:, column] == value).tolist()})
 
-    def draws(self, column: int, rounds: int = ROUNDS) -> list[NDArray[np.intp]]:
-        """Return resamplings of the patients of whom a class is known, as indices of scans; always the same."""
-        places: dict[str, list[int]] = {}
-        for index in self.known(column):
-            places.setdefault(self.patients[index], []).append(int(index))
-        groups = [np.array(indices, np.intp) for indices in places.values()]
-        rng = np.random.default_rng(_SEED)
-        return [np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(rounds)]
+    def samples(self, scores: NDArray[np.float32], column: int) -> Samples:
+        """Return the scans of which a class is known, with what `scores` of shape (scans, 6) say of it."""
+        known = self.known(column)
+        return Samples(self.labels[known, column] == 1, scores[known, column].astype(np.float64))
+
+    def interval(self, figure: Figure, column: int) -> Interval:
+        """Return a figure of `samples` with its 95 % interval; the resamplings are the same for every figure."""
+        known = self.known(column)
+        return Draws.of([self.patients[index] for index in known.tolist()], ROUNDS, _SEED).interval(figure)
 
 
 def judge(
@@ -105,37 +104,12 @@ def judge(
     return [*checks, _operating_point(test, thresholds["candidate"], target)]
 
 
-def interval_of(figure: Figure, everything: NDArray[np.intp], draws: Sequence[NDArray[np.intp]]) -> Interval:
-    """Return a figure with its 95 % interval."""
-    low, high = np.nanpercentile([figure(drawn) for drawn in draws], (2.5, 97.5))
-    return Interval(figure(everything), float(low), float(high))
-
-
-def auc_of(test: TestSet, scores: NDArray[np.float32], column: int) -> Figure:
-    """Return a class's AUC over scans."""
-    return lambda indices: auc(test.labels[indices, column] == 1, scores[indices, column])
-
-
-def calibration_error(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
-    """Expected calibration error: mean distance of score and share of positives in bins of equal size."""
-    bins = np.array_split(np.argsort(scores, kind="stable"), max(1, min(10, len(scores) // 10)))
-    gaps = [len(b) * abs(float(scores[b].mean()) - float(truth[b].mean())) for b in bins if len(b)]
-    return float(sum(gaps) / len(scores))
-
-
-def verdicts(scores: NDArray[np.float32], thresholds: Mapping[str, float]) -> NDArray[np.bool_]:
-    """Return which scans are called positive: any class at its threshold."""
-    return np.asarray((scores >= np.array([thresholds[name] for name in CLASSES], np.float32)).any(1))
-
-
-def share_of(test: TestSet, said: NDArray[np.bool_], *, positives: bool) -> Figure:
-    """Return sensitivity, or specificity, of verdicts."""
-
-    def figure(indices: NDArray[np.intp]) -> float:
-        chosen = indices[(test.labels[indices, 0] == 1) == positives]
-        return float((said[chosen] == positives).mean()) if len(chosen) else float("nan")
-
-    return figure
+def verdicts(test: TestSet, scores: NDArray[np.float32], thresholds: Mapping[str, float]) -> Samples:
+    """Return which scans bleed and which are called positive (score 1): any class at its threshold."""
+    limits = np.array([thresholds[name] for name in CLASSES], np.float32)
+    said = np.asarray((scores >= limits).any(1))
+    known = test.known(0)
+    return Samples(test.labels[known, 0] == 1, said[known].astype(np.float64))
 
 
 def phantoms(active: Any, candidate: Any) -> Check:
@@ -157,36 +131,32 @@ def phantoms(active: Any, candidate: Any) -> Check:
 
 
 def _auc(test: TestSet, margin: float) -> Check:
-    known, draws = test.known(0), test.draws(0)
-    new, old = (auc_of(test, scores, 0) for scores in (test.candidate, test.active))
-    gain = interval_of(lambda indices: new(indices) - old(indices), known, draws)
+    new, old = (test.samples(scores, 0).auc for scores in (test.candidate, test.active))
+    gain = test.interval(lambda weights: new(weights) - old(weights), 0)
+    candidate, active = test.interval(new, 0), test.interval(old, 0)
     figures = {
-        "candidate": interval_of(new, known, draws).as_json(), "active": interval_of(old, known, draws).as_json(),
-        "difference": gain.as_json(), "margin": margin,
+        "candidate": candidate.as_json(), "active": active.as_json(), "difference": gain.as_json(), "margin": margin,
     }  # fmt: skip
     passed = gain.low >= -margin
     verdict = "not worse" if passed else f"may be worse by more than {margin:g}"
     sentence = (
-        f"AUC of any {new(known):.3f}, the active model's {old(known):.3f}; difference {gain.value:+.3f} "
+        f"AUC of any {candidate.value:.3f}, the active model's {active.value:.3f}; difference {gain.value:+.3f} "
         f"(95 % {gain.low:+.3f} to {gain.high:+.3f}): {verdict}."
     )
     return Check("auc", passed, sentence, figures)
 
 
 def _calibration(test: TestSet) -> Check:
-    known, draws = test.known(0), test.draws(0)
-
-    def error(scores: NDArray[np.float32]) -> Figure:
-        return lambda indices: calibration_error(test.labels[indices, 0] == 1, scores[indices, 0])
-
-    new, old = error(test.candidate), error(test.active)
-    rise = interval_of(lambda indices: new(indices) - old(indices), known, draws)
+    new, old = (test.samples(scores, 0).calibration_error for scores in (test.candidate, test.active))
+    rise = test.interval(lambda weights: new(weights) - old(weights), 0)
+    every = np.ones(len(test.known(0)))
+    candidate, active = new(every), old(every)
     passed = rise.value <= CALIBRATION_DROP or rise.low <= 0
     sentence = (
-        f"Calibration error of any {new(known):.3f}, the active model's {old(known):.3f}; difference "
+        f"Calibration error of any {candidate:.3f}, the active model's {active:.3f}; difference "
         f"{rise.value:+.3f} (95 % {rise.low:+.3f} to {rise.high:+.3f}): {'not worse' if passed else 'worse'}."
     )
-    return Check("calibration", passed, sentence, {"candidate": new(known), "active": old(known), **rise.as_json()})
+    return Check("calibration", passed, sentence, {"candidate": candidate, "active": active, **rise.as_json()})
 
 
 def _subtypes(test: TestSet) -> list[Check]:
@@ -195,8 +165,10 @@ def _subtypes(test: TestSet) -> list[Check]:
         if min(test.count(column, 1), test.count(column, 0)) < LEAST_OF_A_SUBTYPE:
             checks.append(Check(name, True, f"Not judged: {test.count(column, 1)} patients with it.", {}))
             continue
-        known = test.known(column)
-        new, old = (auc_of(test, scores, column)(known) for scores in (test.candidate, test.active))
+        new, old = (
+            seen.auc(np.ones(len(seen.truth)))
+            for seen in (test.samples(scores, column) for scores in (test.candidate, test.active))
+        )
         passed = new >= old - SUBTYPE_DROP
         sentence = f"AUC {new:.3f}, the active model's {old:.3f}: {'no drop' if passed else 'a drop'}."
         checks.append(Check(name, passed, sentence, {"candidate": new, "active": old}))
@@ -204,10 +176,8 @@ def _subtypes(test: TestSet) -> list[Check]:
 
 
 def _operating_point(test: TestSet, thresholds: Mapping[str, float], target: float) -> Check:
-    known, draws = test.known(0), test.draws(0)
-    said = verdicts(test.candidate, thresholds)
-    found = interval_of(share_of(test, said, positives=True), known, draws)
-    quiet = interval_of(share_of(test, said, positives=False), known, draws)
+    said = verdicts(test, test.candidate, thresholds)
+    found, quiet = test.interval(said.sensitivity(0.5), 0), test.interval(said.specificity(0.5), 0)
     passed = found.high >= target
     sentence = (
         f"At its operating point the candidate finds {found.value:.2f} ({found.low:.2f} to {found.high:.2f}) of the "

@@ -61,16 +61,15 @@ def grid_scan(scan: Scan, how: Preprocessing, cache: Path) -> GridScan:
     cache : Path
         Folder in which what had to be resampled is kept.
     """
-    planes = scan.hu()
-    slab_of = slab_indices(scan.positions_mm.tolist(), how.slab_mm)
-    labels, scan_labels = labels_of(scan, slab_of)
-    as_it_is = how.field_of_view_mm is None and planes.shape[1:] == (how.matrix, how.matrix)
-    if as_it_is and len(labels) == len(planes):
-        return GridScan(scan.patient, planes, labels, scan_labels, None)
+    labels, scan_labels = labels_of(scan, slab_indices(scan.positions_mm.tolist(), how.slab_mm))
     grid = json.dumps([how.matrix, how.field_of_view_mm, how.slab_mm, how.version, scan.spacing_mm])
     where = json.dumps([round(at, 4) for at in scan.positions_mm.tolist()])
     path = cache / "grid" / f"{digest_of(scan.digest.encode(), grid.encode(), where.encode())[:32]}.npy"
     if not path.exists():
+        planes = scan.hu()
+        as_it_is = how.field_of_view_mm is None and planes.shape[1:] == (how.matrix, how.matrix)
+        if as_it_is and len(labels) == len(planes):
+            return GridScan(scan.patient, planes, labels, scan_labels, None)
         hu = prepare(planes, scan.positions_mm.tolist(), scan.spacing_mm, how).hu.numpy()
         keep_array(path, np.rint(hu).astype(np.int16))
     return GridScan(scan.patient, np.load(path, mmap_mode="r", allow_pickle=False), labels, scan_labels, None)

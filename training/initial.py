@@ -12,12 +12,30 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ichnode.inference.bundle import load_bundle
+from ichnode.inference.bundle import Bundle, load_bundle
 from ichnode.inference.network import CnnLstm, load_state
 
 from .authors import from_authors, is_theirs
 from .recipe import Recipe
 from .start import StartError, load_cnn
+
+
+def started(path: Path | None, recipe: Recipe) -> tuple[Recipe, dict[str, Tensor] | None, Bundle | None]:
+    """Return the recipe, its first state and the bundle that it starts from, as far as `path` gives them.
+
+    A recipe that starts from a bundle takes over its network and preprocessing.
+
+    Raises
+    ------
+    StartError
+        As `initial_state`; or the recipe needs a bundle, and `path` is none.
+    """
+    bundle = load_bundle(path) if path is not None and path.is_dir() else None
+    if recipe.start == "bundle":
+        if bundle is None:
+            raise StartError(f"The recipe {recipe.name} starts from a bundle: give its folder with --init.")
+        recipe = recipe.of(bundle)
+    return recipe, None if path is None else initial_state(path, recipe), bundle
 
 
 def initial_state(path: Path, recipe: Recipe) -> dict[str, Tensor]:

@@ -7,23 +7,28 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn import functional
 
-from ichnode.inference.bundle import Preprocessing
-from ichnode.inference.network import CnnLstm
+from ichnode.core.findings import CLASSES
+from ichnode.inference.bundle import Bundle, Preprocessing
+from ichnode.inference.network import CnnLstm, load_state
 from ichnode.inference.preprocess import channels, with_neighbours
 
+from .features import Features
 from .grid import GridScan
-from .recipe import CLASS_WEIGHTS
 
 _PIXELS = 4 * 512 * 512
 """In a micro-batch, about: bounds memory; small pictures cost more for being many than for being large."""
 
 
-def logits_of(network: CnnLstm, scan: GridScan, how: Preprocessing) -> Tensor:
+def logits_of(network: CnnLstm, scan: GridScan | Features, how: Preprocessing) -> Tensor:
     """Return the logits of every slab, of shape (views, slabs, 6); a second view where the scan is read mirrored."""
     device = network.head.weight.device
+    if isinstance(scan, Features):
+        with torch.inference_mode():
+            views = torch.from_numpy(np.array(scan.views, np.float32)).to(device)
+            return torch.stack([network.read(view, [len(view)]) for view in views]).cpu()
     hu = torch.from_numpy(np.array(scan.hu, np.float32))
     rows = with_neighbours(range(len(hu)), len(hu), how)
     read = []
@@ -37,24 +42,20 @@ def logits_of(network: CnnLstm, scan: GridScan, how: Preprocessing) -> Tensor:
         return torch.stack(read).cpu()
 
 
-def score(network: CnnLstm, scan: GridScan, how: Preprocessing) -> NDArray[np.float32]:
+def score(network: CnnLstm, scan: GridScan | Features, how: Preprocessing) -> NDArray[np.float32]:
     """Return the scores of every slab, shape (slabs, 6)."""
     scores: NDArray[np.float32] = torch.sigmoid(logits_of(network, scan, how)).mean(0).numpy()
     return scores
 
 
-def weighted_log_loss(logits: Sequence[Tensor], labels: Sequence[NDArray[np.float32]]) -> float:
-    """Return the competition's loss over all known labels: `any` counts twice, divided by the sum of the weights.
+def scan_scores(network: CnnLstm, scans: Sequence[GridScan | Features], how: Preprocessing) -> NDArray[np.float32]:
+    """Return the scores of scans as the node takes them, the highest slice's; shape (scans, 6)."""
+    found = [score(network, scan, how).max(0) for scan in scans]
+    return np.stack(found) if found else np.zeros((0, len(CLASSES)), np.float32)
 
-    Parameters
-    ----------
-    logits : sequence of tensors of shape (views, slabs, 6)
-    labels : sequence of arrays of shape (slabs, 6)
-        NaN where unknown.
-    """
-    truth = torch.from_numpy(np.concatenate(labels))
-    scores = torch.cat([torch.sigmoid(one.double()).mean(0) for one in logits]).clamp(1e-15, 1 - 1e-15)
-    known = truth.isfinite()
-    each = functional.binary_cross_entropy(scores, truth.nan_to_num().double(), reduction="none")
-    weights = torch.tensor(CLASS_WEIGHTS).double() * known
-    return float((each * weights).sum() / weights.sum())
+
+def network_of(bundle: Bundle) -> CnnLstm:
+    """Return a bundle's network in single precision, in evaluation mode, on the CPU."""
+    network = CnnLstm.build(bundle.architecture)
+    load_state(network, load_file(bundle.weights))
+    return network.eval()

@@ -58,6 +58,9 @@ class Learner(nn.Module):
             list(groups(self.network, self._outlines, recipe)), eps=recipe.optimisation.eps, fused=True
         )
         self._peaks = [group["lr"] for group in self.optimiser.param_groups]
+        self._anchors: list[tuple[nn.Parameter, Tensor]] = []
+        if recipe.optimisation.closeness:
+            self._anchors = [(p, p.detach().clone()) for p in self.network.parameters() if p.requires_grad]
 
     def may_see(self, batch: Batch) -> list[int]:
         """Return the sequences of a batch that bear nothing of a patient held out."""
@@ -86,13 +89,17 @@ class Learner(nn.Module):
         with torch.autocast(features.device.type, enabled=False):  # the sequence costs little and is kept exact
             features = features.float()
             logits, scans = network.read_scans(features, part.lengths)
-            loss = _cross_entropy(logits, part.labels, weights).sum() / max(1.0, of[0])
+            loss = losses.slices * _cross_entropy(logits, part.labels, weights).sum() / max(1.0, of[0])
             if network.slice_head is not None and losses.slice_head:
                 alone = _cross_entropy(network.slice_head(features), part.labels, weights).sum() / max(1.0, of[0])
                 loss = loss + losses.slice_head * alone
             if losses.scan:
                 whole = _cross_entropy(scans, part.scan_labels, weights).sum() / max(1.0, of[2])
                 loss = loss + losses.scan * whole
+            if losses.highest:
+                highest = torch.stack([scan.amax(0) for scan in logits.split(list(part.lengths))])
+                top = _cross_entropy(highest, part.scan_labels, weights).sum() / max(1.0, of[2])
+                loss = loss + losses.highest * top
             if losses.outline and part.blood is not None:
                 for layer, outline in zip(maps, self._outlines, strict=True):
                     seen = functional.adaptive_max_pool2d(part.blood[:, None], layer.shape[-2:])
@@ -104,6 +111,10 @@ class Learner(nn.Module):
         """Take one optimiser step with the gradients there are, at `share` of the peak rates."""
         for group, peak in zip(self.optimiser.param_groups, self._peaks, strict=True):
             group["lr"] = peak * share
+        with torch.no_grad():
+            for parameter, anchor in self._anchors:
+                if parameter.grad is not None:
+                    parameter.grad.add_(parameter - anchor, alpha=2 * self._recipe.optimisation.closeness)
         if self._recipe.optimisation.clip:
             live = [p for p in self.parameters() if p.grad is not None]
             nn.utils.clip_grad_norm_(live, self._recipe.optimisation.clip)
@@ -113,10 +124,14 @@ class Learner(nn.Module):
             self.averaged.update_parameters(self.network)
 
     def train(self, mode: bool = True) -> Learner:
-        """As `Module.train`; a CNN that does not learn keeps its statistics, too."""
+        """As `Module.train`; a CNN that does not learn keeps its statistics, too, and one that is told to."""
         super().train(mode)
         if self._recipe.optimisation.frozen_cnn:
             self.network.cnn.eval()
+        elif self._recipe.optimisation.frozen_statistics:
+            for module in self.network.cnn.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
         return self
 
     def result(self) -> CnnLstm:

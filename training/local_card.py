@@ -15,8 +15,8 @@ from ichnode.core.identity import digest_of
 from ichnode.inference.bundle import Bundle
 
 from .evaluation import threshold_for
-from .gate import TestSet, auc_of, interval_of, share_of, verdicts
-from .local_data import Seen, labels_of
+from .features import Features
+from .gate import TestSet, verdicts
 
 RETRAINED = " (retrained)"
 LEAST_SUBTYPE_THRESHOLD = 0.5
@@ -51,26 +51,25 @@ def measured(test: TestSet, thresholds: Mapping[str, float]) -> dict[str, Any]:
     }
     for column, name in enumerate(CLASSES):
         if min(test.count(column, 1), test.count(column, 0)) >= LEAST_FIGURE:
-            figure = interval_of(auc_of(test, test.candidate, column), test.known(column), test.draws(column))
-            figures[f"auc_{name}"] = figure.as_json()
+            figure = test.samples(test.candidate, column).auc
+            figures[f"auc_{name}"] = test.interval(figure, column).as_json()
         else:
             figures[f"auc_{name}"] = f"too few patients ({test.count(column, 1)} with it)"
     if min(test.count(0, 1), test.count(0, 0)) >= LEAST_FIGURE:
-        said = verdicts(test.candidate, thresholds)
-        for name, positives in (("sensitivity", True), ("specificity", False)):
-            share = share_of(test, said, positives=positives)
-            figures[name] = interval_of(share, test.known(0), test.draws(0)).as_json()
+        said = verdicts(test, test.candidate, thresholds)
+        for name, share in (("sensitivity", said.sensitivity(0.5)), ("specificity", said.specificity(0.5))):
+            figures[name] = test.interval(share, 0).as_json()
     return figures
 
 
 def local_card(
-    active: Bundle, request: Mapping[str, Any], run: Path, training: Sequence[Seen], test: Sequence[Seen],
-    unread: Sequence[str], thresholds: Mapping[str, float], metrics: Mapping[str, Any], how: Mapping[str, Any],
+    active: Bundle, request: Mapping[str, Any], run: Path, training: Sequence[Features], test: Sequence[Features],
+    unread: int, thresholds: Mapping[str, float], metrics: Mapping[str, Any], how: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Write everything of the card that can be known; format and digest are `write_bundle`'s."""
     before = active.card
-    patients = len({one.scan.patient for one in training})
-    slices = sum(bool((~np.isnan(one.scan.slice_labels)).any()) for one in training)
+    patients = len({one.patient for one in training})
+    slices = sum(bool(np.isfinite(one.scan.labels).any()) for one in training)
     use = f"{patients} patients, {len(training)} series; labels of {slices} of them reach down to slices"
     local = {
         "name": "Labels of this installation (readers' feedback, report outcomes)", "citation": "Not published",
@@ -91,7 +90,7 @@ def local_card(
             "started_from": active.digest,
             "manifest": digest_of((run / "manifest.json").read_bytes()),
             "split": {"training": _part(training), "test": _part(test)},
-            "unread_series": len(unread),
+            "unread_series": unread,
             "target_sensitivity": request["target_sensitivity"],
             "code": f"ichnode {request['code']}",
             "at": request["at"],
@@ -101,13 +100,11 @@ def local_card(
     }
 
 
-def _part(seen: Sequence[Seen]) -> dict[str, Any]:
-    labels = labels_of(seen)[:, 0]
-    bleeding = {one.scan.patient for one, label in zip(seen, labels, strict=True) if label == 1}
-    patients = {one.scan.patient for one in seen}
+def _part(seen: Sequence[Features]) -> dict[str, Any]:
+    bleeding = {one.patient for one in seen if one.scan_labels[0] == 1}
     return {
-        "digest": digest_of(*(one.scan.content.encode() for one in sorted(seen, key=lambda one: one.scan.content))),
-        "patients": len(patients),
+        "digest": digest_of(*(digest.encode() for digest in sorted(one.scan.digest for one in seen))),
+        "patients": len({one.patient for one in seen}),
         "with_haemorrhage": len(bleeding),
         "series": len(seen),
     }

@@ -129,14 +129,15 @@ class Judged:
 
 
 def judge(
-    bundle: Path, size: str = "small", *, device: str = "cpu", told: Callable[[int, int], None] = lambda done, of: None
-) -> Judged:
-    """Measure a bundle. The same bundle on the same machine gives the same figures, always.
+    bundles: Sequence[Path], size: str = "small", *, device: str = "cpu",
+    told: Callable[[int, int], None] = lambda done, of: None,
+) -> list[Judged]:  # fmt: skip
+    """Measure bundles side by side. The same bundle on the same machine gives the same figures, always.
 
     Parameters
     ----------
-    bundle : Path
-        Folder of the bundle.
+    bundles : sequence of Path
+        Folders of the bundles; each head is made once and read by all of them, since making it costs the most.
     size : str
         "small" or "full", see `SIZES`.
     device : str
@@ -147,15 +148,20 @@ def judge(
     Raises
     ------
     BundleError
-        The bundle cannot be loaded.
+        A bundle cannot be loaded.
     """
-    engine = Engine.load(bundle, device)
+    engines = [Engine.load(bundle, device) for bundle in bundles]
     wanted = tuple(heads(SIZES[size]))
-    cases = []
-    for made in wanted:
-        cases.append(_read(engine, made()))
-        told(len(cases), len(wanted))
-    return figures(cases, engine.bundle.thresholds, engine.bundle.digest, size)
+    cases: list[list[Case]] = [[] for _ in engines]
+    for done, make in enumerate(wanted, 1):
+        phantom = make()
+        for engine, read in zip(engines, cases, strict=True):
+            read.append(_read(engine, phantom))
+        told(done, len(wanted))
+    return [
+        figures(read, engine.bundle.thresholds, engine.bundle.digest, size)
+        for engine, read in zip(engines, cases, strict=True)
+    ]
 
 
 _MIMICS: tuple[tuple[str, ...], ...] = (

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Bundle, write_bundle
@@ -16,6 +17,7 @@ from ichnode.inference.network import CnnLstm
 
 from .ct_ich import CITATION
 from .evaluation import Scores, interval, sensitivity_specificity, summary, threshold_for
+from .features import FIXED
 from .recipe import Recipe
 
 TARGET_SENSITIVITY = 0.9
@@ -130,10 +132,24 @@ def card_for(recipe: Recipe, version: str, scores: Scores, labels: Scores, fold_
     }
 
 
-def publish(folder: Path, network: CnnLstm, card: Mapping[str, Any]) -> Bundle:
-    """Write the bundle with weights in half precision: half the size, and far below the noise of the scores."""
+def publish(folder: Path, network: CnnLstm, card: Mapping[str, Any], kept: Bundle | None = None) -> Bundle:
+    """Write the bundle; weights in half precision are half the size, and that is far below the noise of the scores.
+
+    Parameters
+    ----------
+    folder : Path
+    network : CnnLstm
+    card : mapping
+    kept : Bundle, optional
+        Where only what lies above the CNN has learned, the bundle that it started from: what makes the features is
+        taken over to the bit, so that features that are kept are the new bundle's, too. The rest stays in single
+        precision: it is small, and undoes how large each feature is.
+    """
+    state = network.state_dict()
+    if kept is not None:
+        fixed = {name: tensor for name, tensor in load_file(kept.weights).items() if name.startswith(FIXED)}
+        return write_bundle(folder, card, state | fixed)
     tensors = {
-        name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor
-        for name, tensor in network.state_dict().items()
+        name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor for name, tensor in state.items()
     }
     return write_bundle(folder, card, tensors)

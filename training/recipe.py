@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ichnode.errors import PermanentError
-from ichnode.inference.bundle import Architecture, Preprocessing
+from ichnode.inference.bundle import Architecture, Bundle, Preprocessing
 
 CLASS_WEIGHTS = (2.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 """Weights of the classes in the loss, the paper's: `any` counts twice."""
@@ -26,6 +26,7 @@ class Sampling:
     ----------
     kind : str
         ``"scans"``: every scan once an epoch, in random order, around a random slice of it (the paper).
+        ``"balanced"``: as many scans that bleed as scans that do not, whatever their share is.
         ``"mixture"``: a share of sequences that bleed, and a share with a bleed added; needs `ichnode_training.heads`.
     length : int
         Adjacent slices in a sequence; a shorter scan makes a shorter sequence.
@@ -44,7 +45,7 @@ class Sampling:
         How many phantoms are made.
     """
 
-    kind: Literal["scans", "mixture"] = "scans"
+    kind: Literal["scans", "balanced", "mixture"] = "scans"
     length: int = 10
     sequences: int = 5
     groups: int = 2
@@ -67,7 +68,7 @@ class Augmentation:
     ----------
     kind : str
         ``"paper"``: the published list (`ichnode_training.paper_augment`); ``"head"``: what heads and scanners differ
-        in (`ichnode_training.augment`); ``"none"``.
+        in (`ichnode_training.augment`); ``"features"``: noise and gaps, of cached features; ``"none"``.
     per_slice : bool
         Draw anew for each slice, as the paper does; otherwise a sequence is varied as a whole.
     cutmix : str
@@ -75,7 +76,7 @@ class Augmentation:
         a sequence take it from the slices of one other sequence, in order; ``"off"``.
     """
 
-    kind: Literal["paper", "head", "none"] = "paper"
+    kind: Literal["paper", "head", "features", "none"] = "paper"
     per_slice: bool = True
     cutmix: Literal["slices", "sequences", "off"] = "slices"
 
@@ -90,6 +91,8 @@ class Optimisation:
         Length of the run; one epoch is as many sequences as there are scans.
     steps : int or None
         Length of the run, instead of `epochs`.
+    least_steps : int
+        Length of the run at least, where `epochs` of few scans would be too short.
     rate, head_rate : float
         Peak learning rates of the CNN and of the layers above it.
     weight_decay : float
@@ -103,17 +106,22 @@ class Optimisation:
         Largest norm of the gradient; 0 for no limit.
     averaging : float
         Decay of the running average of the weights, which is then what is kept; 0 for none.
+    closeness : float
+        Weight of the squared distance to the weights from which the run starts: little data move little.
     judged : float
         Epochs between two judgements on the validation scans; the end of the run is always one.
     frozen_stages : int
         First stages of the CNN that keep their weights and statistics: edges and textures need no relearning, and all
         networks of a run share them. Above 0 the backbone has to be a timm EfficientNet.
     frozen_cnn : bool
-        Train only what lies above the CNN.
+        Train only what lies above the CNN; of a bundle (`start`) on features that are computed once.
+    frozen_statistics : bool
+        Normalisation keeps the statistics that it starts with: batches of few scans know no better ones.
     """
 
     epochs: float | None = None
     steps: int | None = None
+    least_steps: int = 1
     rate: float = 1e-3
     head_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -122,28 +130,36 @@ class Optimisation:
     warm_up: float = 0.1
     clip: float = 0.0
     averaging: float = 0.0
+    closeness: float = 0.0
     judged: float = 1.0
     frozen_stages: int = 0
     frozen_cnn: bool = False
+    frozen_statistics: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Weights of the parts of the loss beside that of the slices' logits, which has 1.
+    """Weights of the parts of the loss.
 
     Attributes
     ----------
+    slices : float
+        Of the slices' logits.
     slice_head : float
         Of the slice head's own logits.
     outline : float
         Of the outlines of haemorrhage, where a data set has them.
     scan : float
         Of the scans' logits (`CnnLstm.read_scans`), where whole scans are labelled.
+    highest : float
+        Of the highest slice's logits, which the node takes for the scan, where whole scans are labelled.
     """
 
+    slices: float = 1.0
     slice_head: float = 0.0
     outline: float = 0.0
     scan: float = 0.0
+    highest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +173,7 @@ class Recipe:
     start : str
         ``"imagenet"``: the CNN starts from ImageNet weights; those of ``tf_efficientnet_lite0`` are at hand, those of
         ``lite1`` and ``lite2`` in packages of their own, others are given by file. ``"nothing"``: from random weights.
+        ``"bundle"``: from the bundle that is given by --init, whose network and preprocessing are the run's.
     calibrated : bool
         After training, fit a temperature for each class on the validation scans.
     precision : str
@@ -170,7 +187,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     optimisation: Optimisation = field(default_factory=lambda: Optimisation(epochs=30))
     losses: Losses = field(default_factory=Losses)
-    start: Literal["imagenet", "nothing"] = "imagenet"
+    start: Literal["imagenet", "nothing", "bundle"] = "imagenet"
     calibrated: bool = False
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
@@ -185,6 +202,12 @@ class Recipe:
             )
         if self.augmentation.per_slice and self.preprocessing.neighbours:
             raise ValueError("augmentation.per_slice tears the neighbours of a slice apart: use one of the two.")
+        if self.on_features and (
+            self.augmentation.kind not in ("features", "none") or self.augmentation.cutmix != "off"
+        ):
+            raise ValueError("augmentation: of features that are computed once there are features and none, no CutMix.")
+        if self.augmentation.kind == "features" and not self.on_features:
+            raise ValueError('augmentation.kind = "features" needs start = "bundle" and optimisation.frozen_cnn.')
         if self.architecture.attention and not self.losses.scan:
             raise ValueError("architecture.attention learns from losses.scan alone: set it above 0.")
         if self.sampling.phantoms and not (self.sampling.phantom_heads and self.sampling.kind == "mixture"):
@@ -193,8 +216,21 @@ class Recipe:
         if shares > 1 or min(self.sampling.a_step, self.sampling.length) < 1:
             raise ValueError("sampling: shares add up to 1 at most, and counts are 1 at least.")
 
+    @property
+    def on_features(self) -> bool:
+        """Whether the CNN has done its work before the run."""
+        return self.start == "bundle" and self.optimisation.frozen_cnn
+
+    def of(self, bundle: Bundle) -> Recipe:
+        """Return the recipe for the network of a bundle; without attention a scan's logits are its highest slice's."""
+        has = bundle.architecture
+        losses = replace(self.losses, scan=self.losses.scan if has.attention else 0.0)
+        return replace(self, architecture=has, preprocessing=bundle.preprocessing, losses=losses)
+
     def steps(self, scans: int) -> int:
         """Return the optimiser steps of a run on so many scans."""
         if self.optimisation.steps is not None:
             return self.optimisation.steps
-        return max(1, round((self.optimisation.epochs or 0) * scans / self.sampling.a_step))
+        return max(
+            self.optimisation.least_steps, round((self.optimisation.epochs or 0) * scans / self.sampling.a_step), 1
+        )

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from .recipe import Recipe, RecipeError
 
 FOLDER = Path(__file__).parent / "recipes"
+_INSTEAD = {"optimisation.steps": "epochs", "optimisation.epochs": "steps"}
 
 
 def names() -> list[str]:
@@ -59,9 +60,14 @@ def as_values(recipe: Recipe) -> dict[str, Any]:
 
 
 def changed(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with settings by dotted name, such as ``{"sampling.length": 10}``, set to other values."""
+    """Return the recipe with settings by dotted name, such as ``{"sampling.length": 10}``, set to other values.
+
+    Steps take the place of epochs, and epochs that of steps.
+    """
     values = as_values(recipe)
     for name, value in settings.items():
+        if other := _INSTEAD.get(name):
+            values["optimisation"][other] = None
         *tables, key = name.split(".")
         table = values
         for part in tables:

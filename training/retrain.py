@@ -13,38 +13,36 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
+from ichnode.core.findings import CLASSES
 from ichnode.errors import IchnodeError
-from ichnode.inference.bundle import Bundle, load_bundle, write_bundle
+from ichnode.inference.bundle import Bundle, load_bundle
 from ichnode.inference.engine import try_bundle
 from ichnode.inference.network import CnnLstm
 
-from .cnn_tuning import CnnRecipe, fine_tune, tuned_scores
-from .feature_head import HeadRecipe, folds_of, out_of_fold, train_head
+from .calibration import fit, logits
+from .crossval import folds
+from .features import Features, features_of
 from .gate import Check, TestSet, judge, phantoms
+from .grid import GridScan, grid_scan
+from .judging import network_of, scan_scores
 from .local_card import local_card, measured, operating_points
-from .local_data import (
-    TEST,
-    TRAINING,
-    LocalScan,
-    Seen,
-    labels_of,
-    network_of,
-    of_part,
-    read_manifest,
-    scan_scores,
-    see,
-)
-from .scan_calibration import fit
+from .local_scans import TEST, TRAINING, read_manifest
+from .loop import OutOfMemory, Setting
+from .material import Material
+from .planes import Scan
+from .processes import Processes
+from .publish import publish
+from .recipe_file import as_values, read_recipe
 
+FOLDS = 4
 SEED = 0
 TOLD_EVERY_S = 0.5
 
@@ -75,24 +73,21 @@ def for_the_node(command: str, folder: Path) -> int:
 def _retrain(folder: Path, request: dict[str, Any]) -> None:
     scans = read_manifest(folder / "manifest.json")
     active = load_bundle(Path(request["active"]))
-    seen, unread = see(
-        active.folder, scans, Path(request["features"]), request["device"], _teller("features of the series")
-    )
-    training, test = of_part(seen, TRAINING), of_part(seen, TEST)
+    tell = _teller("features of the series")
+    seen, unread = features_of(active, scans, Path(request["features"]), request["device"], tell)
+    training, test = ([one for one in seen if one.scan.split == part] for part in (TRAINING, TEST))
     _check(training)
     learned = _learn(request, active, training)
-    network, start = learned.network, network_of(active)
-    calibration = fit(learned.held_out, learned.labels)
-    calibration.put_into(network)
+    calibration = fit(logits(learned.held_out)[None], learned.labels, shifted=True)
+    calibration.put_into(learned.network)
     thresholds = operating_points(
         calibration.apply(learned.held_out), learned.labels, active.thresholds, float(request["target_sensitivity"])
     )
-    metrics = measured(_test_set(test, learned.scored(test), scan_scores(start, test)), thresholds)
-    card = local_card(active, request, folder, training, test, unread, thresholds, metrics, learned.how)
-    tensors = network.state_dict()
-    if learned.how["recipe"] == "head":  # to the bit as it was, so that the features that are kept are the candidate's
-        tensors |= {name: t for name, t in load_file(active.weights).items() if name.startswith("cnn.")}
-    bundle = write_bundle(folder / "candidate", card, tensors)
+    before = scan_scores(network_of(active), test, active.preprocessing)
+    metrics = measured(_test_set(test, learned.scored(test), before), thresholds)
+    card = local_card(active, request, folder, training, test, len(unread), thresholds, metrics, learned.how)
+    kept = active if learned.how["recipe"]["optimisation"]["frozen_cnn"] else None
+    bundle = publish(folder / "candidate", learned.network, card, kept)
     try_bundle(bundle.folder)
     _judge(folder, request, bundle.folder, [one.scan for one in test])
 
@@ -105,44 +100,65 @@ class _Learned:
     held_out: NDArray[np.float32]
     labels: NDArray[np.float32]
     how: dict[str, Any]
-    scored: Callable[[Sequence[Seen]], NDArray[np.float32]]
+    scored: Callable[[Sequence[Features]], NDArray[np.float32]]
 
 
-def _learn(request: dict[str, Any], active: Bundle, training: Sequence[Seen]) -> _Learned:
+def _learn(request: dict[str, Any], active: Bundle, training: Sequence[Features]) -> _Learned:
+    """Let the whole network learn where that is asked for, or a GPU has room for it; else what lies above the CNN."""
     gpu = torch.cuda.is_available() and request["device"] != "cpu"
-    if request["recipe"] == "cnn" or (request["recipe"] == "auto" and gpu):
-        return _learn_all(request, active, training, "cuda" if gpu else "cpu")
-    start, recipe = network_of(active), HeadRecipe()
-    held_out = out_of_fold(start, training, recipe, SEED, _teller("cross-validation by patient"))
-    network = train_head(start, training, recipe, SEED, _teller("training"))
-    how = {"recipe": "head", **asdict(recipe), "seed": SEED}
-    return _Learned(network, held_out, labels_of(training), how, lambda seen: scan_scores(network, seen))
+    if request["recipe"] == "head" or (request["recipe"] == "auto" and not gpu):
+        return _learned("head", request, active, training, "cpu")
+    try:
+        return _learned("fine-tune", request, active, training, "cuda" if gpu else "cpu")
+    except OutOfMemory:
+        if request["recipe"] == "cnn":
+            raise
+        _say({"stage": "the CNN does not fit into memory: only what lies above it learns", "done": 0, "of": 1})
+    return _learned("head", request, active, training, "cpu")
 
 
-def _learn_all(request: dict[str, Any], active: Bundle, training: Sequence[Seen], device: str) -> _Learned:
-    """Fine-tune the whole network; one that has not seen a quarter of the patients says how well that works."""
-    start, recipe, how = network_of(active), CnnRecipe(), active.preprocessing
-    kept = Path(request["features"])
-    aside = folds_of(training, 4, SEED)[0]
-    held = [training[index] for index in sorted(aside)]
-    rest = [one for index, one in enumerate(training) if index not in aside]
-    trial = fine_tune(start, rest, how, kept, recipe, SEED, device, _teller("training without a quarter"))
-    network = fine_tune(start, training, how, kept, recipe, SEED, device, _teller("training"))
-    said = {"recipe": "cnn", **asdict(recipe), "seed": SEED, "device": device}
-    return _Learned(
-        network, tuned_scores(trial, held, how, kept), labels_of(held), said,
-        lambda seen: tuned_scores(network, seen, how, kept),
-    )  # fmt: skip
+def _learned(name: str, request: dict[str, Any], active: Bundle, training: Sequence[Features], device: str) -> _Learned:
+    recipe, state = read_recipe(name).of(active), network_of(active).state_dict()
+    cache = Path(request["features"])
+
+    def seen(some: Sequence[Features]) -> Sequence[GridScan | Features]:
+        return some if recipe.on_features else [grid_scan(one.scan, recipe.preprocessing, cache) for one in some]
+
+    def taught(some: Sequence[Features], seed: int, tell: Callable[[int, int], None]) -> CnnLstm:
+        material = Material.of_features(some) if recipe.on_features else Material(seen(some))
+        setting = Setting(
+            Processes(device=torch.device(device)), tell=lambda step, steps, _loss, _rate: tell(step + 1, steps)
+        )
+        return material.teach(recipe, seed, setting, cache, state)
+
+    def scored(network: CnnLstm, some: Sequence[Features]) -> NDArray[np.float32]:
+        return scan_scores(network, seen(some), recipe.preprocessing)
+
+    held, scores = [], []
+    parts = folds(training, FOLDS, SEED)[: FOLDS if recipe.on_features else 1]
+    tell = _teller("cross-validation by patient")
+    for fold, part in enumerate(parts):
+        rest = [one for one in training if one.patient not in part]
+        held += (aside := [one for one in training if one.patient in part])
+        network = taught(rest, SEED + fold + 1, _of_fold(tell, fold, len(parts)))
+        scores.append(scored(network, aside))
+    network = taught(training, SEED, _teller("training"))
+    how = {"recipe": as_values(recipe), "seed": SEED, "device": device}
+    return _Learned(network, np.concatenate(scores), labels_of(held), how, lambda some: scored(network, some))
 
 
-def _judge(folder: Path, request: dict[str, Any], candidate: Path, scans: Sequence[LocalScan]) -> None:
-    tests = [scan for scan in scans if scan.part == TEST]
+def _of_fold(tell: Callable[[int, int], None], fold: int, count: int) -> Callable[[int, int], None]:
+    return lambda done, of: tell(fold * of + done, count * of)
+
+
+def _judge(folder: Path, request: dict[str, Any], candidate: Path, scans: Sequence[Scan]) -> None:
+    tests = [scan for scan in scans if scan.split == TEST]
     bundles = {"active": load_bundle(Path(request["active"])), "candidate": load_bundle(candidate)}
-    scored: dict[str, tuple[list[Seen], NDArray[np.float32]]] = {}
+    scored: dict[str, tuple[list[Features], NDArray[np.float32]]] = {}
     for who, bundle in bundles.items():
         tell = _teller(f"test set, {who} model")
-        seen, _ = see(bundle.folder, tests, Path(request["features"]), request["device"], tell)
-        scored[who] = seen, scan_scores(network_of(bundle), seen)
+        seen, _ = features_of(bundle, tests, Path(request["features"]), request["device"], tell)
+        scored[who] = seen, scan_scores(network_of(bundle), seen, bundle.preprocessing)
     (seen, new), (_, old) = scored["candidate"], scored["active"]
     thresholds = {who: bundle.thresholds for who, bundle in bundles.items()}
     checks = judge(
@@ -155,7 +171,7 @@ def _judge(folder: Path, request: dict[str, Any], candidate: Path, scans: Sequen
         "passed": all(check.passed for check in checks),
         "against": bundles["active"].digest, "candidate": bundles["candidate"].digest,
         "checks": [check.as_json() for check in checks],
-        "test_set": sorted(one.scan.content for one in seen), "code": request["code"], "at": request["at"],
+        "test_set": sorted(one.scan.digest for one in seen), "code": request["code"], "at": request["at"],
     }  # fmt: skip
     (folder / "judgement.json").write_text(json.dumps(judgement, indent=1), encoding="utf-8")
 
@@ -163,25 +179,27 @@ def _judge(folder: Path, request: dict[str, Any], candidate: Path, scans: Sequen
 def _on_phantoms(bundles: dict[str, Bundle], request: dict[str, Any]) -> Check:
     from .phantom_suite import judge as judge_phantoms
 
-    judged = {
-        who: judge_phantoms(
-            bundle.folder, request["phantoms"], device=request["device"], told=_teller(f"phantoms, {who} model")
-        )
-        for who, bundle in bundles.items()
-    }
-    return phantoms(judged["active"], judged["candidate"])
+    folders = [bundles[who].folder for who in ("active", "candidate")]
+    active, candidate = judge_phantoms(
+        folders, request["phantoms"], device=request["device"], told=_teller("phantoms, both models")
+    )
+    return phantoms(active, candidate)
 
 
-def _check(training: Sequence[Seen]) -> None:
-    bleeds = labels_of(training)[:, 0]
+def labels_of(seen: Sequence[Features]) -> NDArray[np.float32]:
+    """Return the labels of scans, shape (scans, 6), NaN where unknown."""
+    return np.stack([one.scan_labels for one in seen]) if seen else np.zeros((0, len(CLASSES)), np.float32)
+
+
+def _check(training: Sequence[Features]) -> None:
     for value, what in ((1, "with"), (0, "without")):
-        patients = {one.scan.patient for one, label in zip(training, bleeds, strict=True) if label == value}
-        if len(patients) < HeadRecipe().folds:
+        patients = {one.patient for one in training if one.scan_labels[0] == value}
+        if len(patients) < FOLDS:
             raise TooLittle(f"Only {len(patients)} patients {what} haemorrhage are there to learn from.")
 
 
-def _test_set(seen: Sequence[Seen], candidate: NDArray[np.float32], active: NDArray[np.float32]) -> TestSet:
-    return TestSet([one.scan.patient for one in seen], labels_of(seen), active, candidate)
+def _test_set(seen: Sequence[Features], candidate: NDArray[np.float32], active: NDArray[np.float32]) -> TestSet:
+    return TestSet([one.patient for one in seen], labels_of(seen), active, candidate)
 
 
 def _teller(stage: str) -> Callable[[int, int], None]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -18,61 +19,18 @@ from ichnode.core.identity import digest_of
 from ichnode.inference.bundle import Bundle
 from ichnode.inference.network import CnnLstm
 
-from .calibrate import divide, fit_temperatures
+from .calibration import fit
 from .evaluation import auc
-from .grid import GridScan, grid_scan
-from .heads import head_from
-from .judging import logits_of, weighted_log_loss
+from .figures import weighted_log_loss
+from .judging import logits_of
 from .learner import Learner
-from .loop import Setting, train
-from .planes import DataSetError, Planes, Scan
+from .loop import Setting
+from .material import Material
+from .planes import Planes
 from .publish import publish, thresholds_from
 from .recipe import Recipe
 from .recipe_file import as_values
 from .run_state import RunState
-from .source import source_of
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a run works on.
-
-    Attributes
-    ----------
-    planes : Planes
-    learned, kept : sequence of GridScan
-        To learn from, and to choose and calibrate on.
-    """
-
-    planes: Planes
-    learned: Sequence[GridScan]
-    kept: Sequence[GridScan]
-
-    @classmethod
-    def of(cls, planes: Planes, recipe: Recipe, cache: Path, tell: Callable[[int, int], None]) -> Material:
-        """Bring a data set onto the grid of a recipe.
-
-        Raises
-        ------
-        DataSetError
-            It has not been split, or nothing is in its part ``train``.
-        """
-        learned, kept = planes.of("train"), planes.of("validation")
-        if not learned:
-            raise DataSetError(
-                f"{planes.folder} has no scans to train on: it has to be split, and not all for testing."
-            )
-        done, every = 0, len(learned) + len(kept)
-
-        def on_grid(scan: Scan) -> GridScan:
-            nonlocal done
-            mixed = recipe.sampling.kind == "mixture"
-            made = head_from(scan, recipe.preprocessing) if mixed else grid_scan(scan, recipe.preprocessing, cache)
-            done += 1
-            tell(done, every)
-            return made
-
-        return cls(planes, [on_grid(scan) for scan in learned], [on_grid(scan) for scan in kept])
 
 
 def run_id(recipe: Recipe, planes: Planes, seed: int, start: dict[str, Tensor] | None) -> str:
@@ -106,8 +64,8 @@ class Judge:
         """Judge; lower loss is better."""
         if not self._material.kept:
             return
-        network = learner.result().to(next(learner.parameters()).device)
-        loss = weighted_log_loss(*self.read(network))
+        network = self._material.network(learner).to(next(learner.parameters()).device)
+        loss = self.loss(self.read(network))
         self._tell(step, loss)
         if loss < self._state.notes.get("loss", float("inf")):
             self._state.notes.update(loss=loss, step=step)
@@ -116,10 +74,14 @@ class Judge:
             save_file({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, part)
             part.replace(self._path)
 
-    def read(self, network: CnnLstm) -> tuple[list[Tensor], list[Any]]:
-        """Return logits and labels of the validation scans."""
-        how = self._recipe.preprocessing
-        return [logits_of(network, scan, how) for scan in self._material.kept], [s.labels for s in self._material.kept]
+    def read(self, network: CnnLstm) -> list[Tensor]:
+        """Return the logits of the validation scans, each of shape (views, slabs, 6)."""
+        return [logits_of(network, scan, self._recipe.preprocessing) for scan in self._material.kept]
+
+    def loss(self, logits: Sequence[Tensor]) -> float:
+        """Return the weighted log loss over what is labelled: `labelled`."""
+        views, labels = labelled(self._material, logits)
+        return weighted_log_loss(labels, torch.sigmoid(views.double()).mean(0).numpy())
 
     def best(self, last: CnnLstm) -> CnnLstm:
         """Return the network with the lowest loss, or the last one where there was nothing to judge on."""
@@ -129,15 +91,19 @@ class Judge:
 
 
 def run(
-    recipe: Recipe, material: Material, folder: Path, seed: int, setting: Setting, out: Path,
+    recipe: Recipe, planes: Planes, material: Material, folder: Path, seed: int, setting: Setting, out: Path,
     judged: Callable[[int, float], None], start: dict[str, Tensor] | None = None, every_s: float = 120.0,
+    bundle: Bundle | None = None,
 ) -> Bundle | None:  # fmt: skip
     """Train by a recipe and write the bundle.
 
     Parameters
     ----------
     recipe : Recipe
+    planes : Planes
+        The data set.
     material : Material
+        Made of it.
     folder : Path
         Of the run: checkpoint and best weights. A run that was stopped goes on from what is in it.
     seed : int
@@ -151,49 +117,55 @@ def run(
         First weights instead of the recipe's.
     every_s : float
         Least time between two checkpoints.
+    bundle : Bundle, optional
+        What the run starts from: the card names it, and a CNN that does not learn stays as it is to the bit.
 
     Returns
     -------
     Bundle or None
         None in all processes but the first.
     """
-    steps = recipe.steps(len(material.learned))
-    state = RunState(folder / "checkpoint.pt", run_id(recipe, material.planes, seed, start), every_s)
+    state = RunState(folder / "checkpoint.pt", run_id(recipe, planes, seed, start), every_s)
     judge = Judge(material, recipe, folder / "best.safetensors", state, judged)
     every = max(1, round(recipe.optimisation.judged * len(material.learned) / recipe.sampling.a_step))
     ready = replace(setting, state=state, judge=judge, judge_every=every if material.kept else 0)
-    source = source_of(material.learned, recipe, seed, folder)
-    (learner,) = train(source, recipe, steps, seed, start=start, setting=ready)
+    network = judge.best(material.teach(recipe, seed, ready, folder, start))
     if not setting.processes.first:
         return None
-    network = judge.best(learner.result())
     if recipe.calibrated and material.kept:
-        logits, labels = judge.read(network)
-        divide(network, fit_temperatures(torch.cat(logits, 1), torch.from_numpy(np.concatenate(labels))))
-    return publish(out, network, card_of(recipe, material, judge, network, steps, seed, state.notes))
+        views, labels = labelled(material, judge.read(network))
+        fit(views, labels, shifted=False).put_into(network)
+    card = card_of(recipe, planes, material, judge, network, seed, state.notes, bundle)
+    return publish(out, network, card, bundle if recipe.optimisation.frozen_cnn else None)
 
 
 def card_of(
-    recipe: Recipe, material: Material, judge: Judge, network: CnnLstm, steps: int, seed: int, notes: dict[str, Any]
-) -> dict[str, Any]:
+    recipe: Recipe, planes: Planes, material: Material, judge: Judge, network: CnnLstm, seed: int,
+    notes: dict[str, Any], bundle: Bundle | None,
+) -> dict[str, Any]:  # fmt: skip
     """Write the card of a run: what was learned from, how, and how it does on the validation scans."""
-    about, logits, labels = material.planes.about, *judge.read(network)
-    scores = {str(at): torch.sigmoid(one).mean(0).numpy() for at, one in enumerate(logits)}
-    truth = {str(at): np.nan_to_num(one) for at, one in enumerate(labels)}
-    bleeds = [bool(one[:, 0].any()) for one in truth.values()]
-    thresholds = thresholds_from(scores, truth) if any(bleeds) and not all(bleeds) else dict.fromkeys(CLASSES, 0.5)
+    about, steps, logits = planes.about, recipe.steps(len(material.learned)), judge.read(network)
+    thresholds = dict.fromkeys(CLASSES, 0.5)
     metrics: dict[str, Any] = {"how": "no validation scans"}
     if logits:
+        scores = [torch.sigmoid(one).mean(0).numpy() for one in logits]
+        labels, whole = [scan.labels for scan in material.kept], scan_labels(material)
+        highest, bleeds = np.stack([one.max(axis=0) for one in scores]), whole[:, 0] > 0
+        if bleeds.any() and not bleeds.all():
+            thresholds = thresholds_from(
+                {str(at): one[None] for at, one in enumerate(highest)},
+                {str(at): np.nan_to_num(one)[None] for at, one in enumerate(whole)},
+            )
+        loss = judge.loss(logits)
         metrics = {
             "how": "on the validation scans, on which epoch, temperatures and thresholds were chosen: optimistic",
-            "scans": len(logits),
+            "scans": len(scores),
             "slices": sum(map(len, labels)),
-            "weighted_log_loss": round(weighted_log_loss(logits, labels), 5),
-            "auc_slices": aucs(np.concatenate(list(scores.values())), np.concatenate(labels)),
-            "auc_scans": aucs(
-                np.stack([one.max(axis=0) for one in scores.values()]), np.stack([s.scan_labels for s in material.kept])
-            ),
+            "weighted_log_loss": None if np.isnan(loss) else round(loss, 5),
+            "auc_slices": aucs(np.concatenate(scores), np.concatenate(labels)),
+            "auc_scans": aucs(highest, whole),
         }
+    started = {} if bundle is None else {"started_from": bundle.digest}
     return {
         "name": f"ichnode {recipe.name}",
         "version": "1",
@@ -203,14 +175,20 @@ def card_of(
         "thresholds": thresholds,
         "training_data": [
             {
-                "name": about.get("name", material.planes.folder.name),
+                "name": about.get("name", planes.folder.name),
                 "citation": about.get("citation", "not given"),
                 "licence": about.get("licence", "not given"),
                 "use": f"{len(material.learned)} scans to learn from, {len(material.kept)} to choose on; digest "
-                f"{material.planes.digest}",
+                f"{planes.digest}",
             }
         ],
-        "training": {"recipe": as_values(recipe), "steps": steps, "seed": seed, "kept_step": notes.get("step", steps)},
+        "training": {
+            "recipe": as_values(recipe),
+            "steps": steps,
+            "seed": seed,
+            "kept_step": notes.get("step", steps),
+            **started,
+        },
         "metrics": metrics,
         "limitations": ["Measured on the data set it was trained on only. Expect it to be worse elsewhere."],
         "is_not": [
@@ -218,6 +196,22 @@ def card_of(
             "Not for diagnosis, triage or any decision about a patient.",
         ],
     }
+
+
+def labelled(material: Material, logits: Sequence[Tensor]) -> tuple[Tensor, NDArray[np.float32]]:
+    """Return logits (views, n, 6) and labels (n, 6) of the slices of all validation scans, or of the scans.
+
+    Of the scans where one bleeds of which no slice is labelled so: else only the slices of negative ones would count.
+    """
+    kept = material.kept
+    if any(scan.scan_labels[0] == 1 and not (scan.labels[:, 0] > 0).any() for scan in kept):
+        return torch.stack([one.amax(1) for one in logits], 1), scan_labels(material)
+    return torch.cat(list(logits), 1), np.concatenate([scan.labels for scan in kept])
+
+
+def scan_labels(material: Material) -> NDArray[np.float32]:
+    """Return the labels of the validation scans, shape (scans, 6)."""
+    return np.stack([scan.scan_labels for scan in material.kept])
 
 
 def aucs(scores: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:

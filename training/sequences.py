@@ -19,6 +19,7 @@ from .bleeds import Bled, add_bleed
 from .grid import GridScan
 from .heads import Head
 from .recipe import Recipe
+from .turns import Turns, around
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,7 @@ class Drawing:
         self._bleeding = [head for head in heads if head.positive]
         self._clean = [head for head in heads if not head.positive]
         self._donors = [head for head in self._bleeding if isinstance(head, Head) and head.lesion.any()]
-        if not self._heads:
-            raise ValueError("There are no scans to train on.")
+        self._turns = Turns(heads, recipe, seed)
         if self._sampling.phantoms and not self._phantoms:
             raise ValueError("The recipe asks for phantoms, and there are none.")
         if self._sampling.kind == "mixture" and not (self._bleeding and self._clean):
@@ -76,21 +76,8 @@ class Drawing:
         rng = np.random.default_rng((self._seed, step, group))
         if self._sampling.kind == "mixture":
             return [self._mixed(rng) for _ in range(self._sampling.sequences)]
-        first = step * self._sampling.a_step + group * self._sampling.sequences
-        return [self._around(self._turn(first + place), rng) for place in range(self._sampling.sequences)]
-
-    def _turn(self, place: int) -> GridScan:
-        """Return the scan whose turn it is: every scan once an epoch, in another order each time."""
-        epoch, turn = divmod(place, len(self._heads))
-        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._heads))
-        return self._heads[order[turn]]
-
-    def _around(self, head: GridScan, rng: Generator) -> Drawn:
-        """Take slices around a random one, moved back into the scan where they reach beyond it (the paper)."""
-        count = len(head.hu)
-        length = min(self._sampling.length, count)
-        first = int(np.clip(int(rng.integers(count)) - length // 2, 0, count - length))
-        return self._drawn(head, slice(first, first + length), rng)
+        turns = self._turns.group(step, group, rng)
+        return [self._drawn(head, around(len(head.hu), self._sampling.length, rng), rng) for head in turns]
 
     def _mixed(self, rng: Generator) -> Drawn:
         kind = rng.random()

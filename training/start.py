@@ -24,8 +24,10 @@ def first_state(recipe: Recipe) -> dict[str, Tensor]:
     Raises
     ------
     StartError
-        The recipe starts from ImageNet weights that are not at hand.
+        The recipe starts from ImageNet weights that are not at hand, or from a bundle that was not given.
     """
+    if recipe.start == "bundle":
+        raise StartError(f"The recipe {recipe.name} starts from a bundle, and none was given.")
     network = CnnLstm.build(recipe.architecture)
     if recipe.start == "imagenet":
         backbone = recipe.architecture.backbone

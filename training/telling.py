@@ -1,17 +1,20 @@
-"""What a long run says while it goes: a bar in a terminal, lines elsewhere, and TensorBoard's files."""
+"""What a long run says while it goes: a bar in a terminal, lines elsewhere, and TensorBoard files where it is there."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from rich import progress as bars
 from rich.console import Console
-from torch.utils.tensorboard import SummaryWriter
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 def say(line: str) -> None:
@@ -82,10 +85,14 @@ class Progress:
         """Say what a step did."""
         if not self._shown:
             return
-        if self._writer is None:  # of a run that goes on, what was written after its checkpoint no longer counts
+        if self._writer is None and find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            # Of a run that goes on, what was written after its checkpoint no longer counts.
             self._writer = SummaryWriter(str(self._folder), purge_step=step)
-        self._writer.add_scalar("loss", loss, step)
-        self._writer.add_scalar("rate", rate, step)
+        if self._writer is not None:
+            self._writer.add_scalar("loss", loss, step)
+            self._writer.add_scalar("rate", rate, step)
         self._bar("steps", step + 1, steps, f"loss {loss:.3f}")
         if not self._console.is_terminal:
             self._lines(step, steps, loss, rate)

@@ -23,6 +23,7 @@ _COMMANDS = {
     "model": "List, import, judge, promote and roll back models.",
     "notify": "Try a channel with a message that says that it is a test.",
     "phantom": "Make a synthetic head CT with known truth, as a DICOM series.",
+    "phantom-suite": "Measure what a model bundle finds on phantoms, by kind, volume and density.",
     "priors": "Fetch the older head CTs of a patient, and analyse them.",
     "prune": "Remove images that retention lets go, or say what that would be.",
     "restore": "Put a backup into an empty data folder.",
@@ -47,7 +48,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"ichnode.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"ichnode.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -158,8 +158,9 @@ def _contributors(
     node.ContributionDateTime = identity.content_at.strftime("%Y%m%d%H%M%S.%f%z")[:26]
     node.ContributionDescription = f"{what}, revision {identity.revision}"
     if model is not None:
-        versions = (device.software_version, f"{model.name} {model.version}", model.digest)
-        node.SoftwareVersions = [ascii_only(version)[:64] for version in versions]
+        # Not the digest last: where the whole is of odd length, the last value is padded, and 65 are too many for LO.
+        named = ascii_only(f"{model.name} {model.version}")[:63]
+        node.SoftwareVersions = [ascii_only(device.software_version)[:64], model.digest, named]
         node.ContributionDescription += ascii_only(f", by model {model.name} {model.version}")
     return [*contributors, node]
 

@@ -17,6 +17,7 @@ from ichnode.core.test_set import TEST
 from ichnode.errors import PermanentError
 from ichnode.log import get_logger
 from ichnode.steps.lab_process import Told, alone, check_lab, run_lab
+from ichnode.steps.lab_runs import clean_runs
 from ichnode.steps.labels import Gathered, check_enough, gather, manifest, split
 from ichnode.steps.node import Node
 from ichnode.steps.register import RETRAIN, active_digest, settle_active, take_in
@@ -86,6 +87,8 @@ def retrain(
             with node.worklist.write() as tx:
                 lab.note_run(tx, node.now(), "failed", run.name, code=error.code)
             raise
+        finally:
+            clean_runs(node, run.parent)
     return Retrained(bundle.digest, judgement, gathered.contradictory, gathered.without_answer)
 
 
@@ -109,8 +112,11 @@ def judge(node: Node, text: str, outcomes: Path | None, told: Told = lambda stag
         candidate = str(node.models.path(row.digest))
         run = _run(node, manifest(node, gathered, parts, only_test=True), candidate=candidate)
         _begin(node, run, "judge", gathered, parts)
-        run_lab("judge", run, section.timeout_s, section.threads, told, threading.Event())
-        return _file(node, run, row.digest)
+        try:
+            run_lab("judge", run, section.timeout_s, section.threads, told, threading.Event())
+            return _file(node, run, row.digest)
+        finally:
+            clean_runs(node, run.parent)
 
 
 def _run(node: Node, told: dict[str, Any], **more: str) -> Path:

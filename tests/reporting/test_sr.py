@@ -70,6 +70,15 @@ def test_tracking_uids_outlive_a_revision_and_device_uids_follow_the_weights() -
     assert corpus.MODEL.digest in first.ContributingEquipmentSequence[-1].SoftwareVersions
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.00", "1" * 80, "1" * 81])
+def test_the_versions_of_node_and_model_fit_their_values_however_long_they_are(version: str) -> None:
+    """The last of several values takes the blank that makes the length even: a digest there had 65 characters."""
+    model = dataclasses.replace(corpus.MODEL, version=version)
+    found = read(corpus.report(corpus.named("ascii"), "positive", model=model)).ContributingEquipmentSequence[-1]
+    assert found.SoftwareVersions[1] == corpus.MODEL.digest  # warnings are errors
+    assert found.SoftwareVersions[2] == f"demonstration {version}"[:63]
+
+
 def test_an_identity_needs_a_time_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
         ReportIdentity("2.25.1", "2.25.2", 9101, 1, datetime(2024, 1, 1), 1)

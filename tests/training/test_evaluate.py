@@ -15,7 +15,7 @@ import torch
 from ichnode_training.__main__ import main
 from ichnode_training.assessment import Judged, assess
 from ichnode_training.evaluation import auc
-from ichnode_training.figures import Draws, Samples, mean, row_losses
+from ichnode_training.figures import Draws, Samples, mean, row_losses, weighted_log_loss
 from ichnode_training.planes import Scan, open_planes
 from ichnode_training.submission import write_submission
 from ichnode_training.worst import worst
@@ -68,10 +68,21 @@ def test_the_loss_is_the_competitions():
     right = np.where(truth == 1, scores, 1 - scores).astype(float)[0]
     weights = [2, 1, 1, 1, 1, 1]
     expected = -sum(w * np.log(p) for w, p in zip(weights, right, strict=True)) / 7
-    assert row_losses(truth, scores)[0] == pytest.approx(expected)
+    assert row_losses(truth, scores)[0][0] == pytest.approx(expected)
     half = np.full((5, 6), 0.5, np.float32)
-    assert mean(row_losses(np.zeros((5, 6)), half))(np.ones(5)) == pytest.approx(np.log(2))
-    assert np.isfinite(row_losses(truth, np.zeros((1, 6))))
+    assert mean(row_losses(np.zeros((5, 6)), half)[0])(np.ones(5)) == pytest.approx(np.log(2))
+    assert np.isfinite(row_losses(truth, np.zeros((1, 6)))[0])
+
+
+def test_of_a_slice_whose_labels_are_known_in_part_the_known_ones_count():
+    truth = np.array([[1, np.nan, np.nan, np.nan, np.nan, 0], [0, 0, 0, 0, 0, 0], [np.nan] * 6], np.float32)
+    scores = np.array([[0.8, 0.1, 0.1, 0.1, 0.1, 0.4], [0.5] * 6, [0.9] * 6], np.float32)
+    losses, known = row_losses(truth, scores)
+    assert losses[0] == pytest.approx(-(2 * np.log(0.8) + np.log(0.6)) / 3, rel=1e-6)
+    assert known == pytest.approx([3 / 7, 1, 0])
+    together = -(2 * np.log(0.8) + np.log(0.6) + 7 * np.log(0.5)) / 10
+    assert weighted_log_loss(truth, scores) == pytest.approx(together, rel=1e-6)
+    assert np.isnan(weighted_log_loss(truth[2:], scores[2:]))
 
 
 def test_intervals_are_over_patients():
@@ -125,7 +136,7 @@ def test_unknown_labels_take_no_part():
     figures = assess([one, two], HALF, rounds=10)
     assert figures["slice"]["any"]["known"] == 5
     expected = row_losses(np.concatenate([one.scan.labels, two.scan.labels[:2]]),
-                          np.concatenate([one.scores, two.scores[:2]])).mean()  # fmt: skip
+                          np.concatenate([one.scores, two.scores[:2]]))[0].mean()  # fmt: skip
     assert figures["log_loss"]["value"] == pytest.approx(expected, abs=1e-5)
 
 

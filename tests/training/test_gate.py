@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from ichnode_training.gate import TestSet, calibration_error, judge, phantoms
+from ichnode_training.gate import TestSet, judge, phantoms
 from ichnode_training.phantom_suite import Case, figures
 
 from ichnode.core.findings import CLASSES
@@ -109,13 +109,6 @@ def test_without_patients_of_both_kinds_it_never_passes(labels):
 
 def test_too_few_patients_are_too_few(labels):
     assert not asked(labels, scores(labels, 1), scores(labels, 1), least=31)["test set"].passed
-
-
-def test_calibration_error_of_known_cases():
-    truth = np.arange(100) % 5 == 0
-    assert calibration_error(truth, np.full(100, 0.2, np.float32)) == pytest.approx(0, abs=1e-6)
-    assert calibration_error(truth, np.full(100, 0.7, np.float32)) == pytest.approx(0.5)
-    assert calibration_error(truth, truth.astype(np.float32)) == 0
 
 
 def suite(missed=(), false_alarms=0):

@@ -16,6 +16,7 @@ from ichnode_training.phantom_report import psychometric
 from ichnode_training.phantom_suite import Case, Plan, figures, heads
 
 from ichnode.cli import lab
+from ichnode.cli import phantom_suite as phantom_suite_command
 from ichnode.cli.ichnode import main as ichnode
 from ichnode.core.findings import CLASSES
 from tests.bundles import write_tiny_bundle
@@ -60,7 +61,8 @@ def test_the_curve_finds_where_half_are_seen():
 def test_a_suite_reads_every_head_with_and_without_blood_and_always_alike(monkeypatch, tmp_path):
     monkeypatch.setitem(phantom_suite.SIZES, "small", Plan((6.0,), heads=1, matrix=64, slices=6))
     bundle = write_tiny_bundle(tmp_path / "bundle").folder
-    assert main(["phantom-suite", "--bundle", str(bundle), "--into", str(tmp_path / "out")]) == 0
+    monkeypatch.setattr(phantom_suite_command, "run_lab", main)  # in this process, where the suite is this small
+    assert ichnode(["phantom-suite", "--bundle", str(bundle), "--into", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out" / "suite.json").read_text())
     assert len(found["cases"]) == 2 * len(SUBTYPES)
     for with_blood, without in zip(found["cases"][::2], found["cases"][1::2], strict=True):
@@ -69,6 +71,8 @@ def test_a_suite_reads_every_head_with_and_without_blood_and_always_alike(monkey
         assert (with_blood["kind"] != "none", without["kind"]) == (True, "none")
     assert set(found["curves"]) == set(SUBTYPES)
     assert (tmp_path / "out" / "suite.svg").read_text().startswith("<?xml")
+    two = phantom_suite.judge([bundle, write_tiny_bundle(tmp_path / "other", seed=8).folder], "small")
+    assert [one.as_json()["cases"] == found["cases"] for one in two] == [True, False], "side by side or alone"
     first, again = (next(heads(phantom_suite.SIZES["small"]))() for _ in range(2))
     assert (first.hu == again.hu).all()
     assert len(list(heads(phantom_suite.SIZES["full"]))) == 216

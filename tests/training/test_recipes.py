@@ -3,13 +3,17 @@
 from dataclasses import asdict
 
 import pytest
+import torch
 from ichnode_training.backbone import PACKAGES
-from ichnode_training.recipe import Augmentation, RecipeError
+from ichnode_training.learner import Learner, counts
+from ichnode_training.pictures import Batch
+from ichnode_training.recipe import Augmentation, Losses, RecipeError
 from ichnode_training.recipe_file import as_values, changed, names, read_recipe, recipe_from
 from ichnode_training.schedule import rate
 from ichnode_training.start import StartError, first_state
 
 from ichnode.inference.bundle import Architecture, Preprocessing, default_bundle_path, load_bundle
+from ichnode.inference.network import CnnLstm
 
 LOGGED = {1: 0.000332, 2: 0.000659, 3: 0.000975, 4: 0.000957, 10: 0.000750, 15: 0.000500, 20: 0.000250, 30: 0.0}
 """Learning rate at the end of epochs, as the authors' logs print it."""
@@ -45,6 +49,33 @@ def test_the_papers_recipes_are_the_defaults_and_differ_in_what_they_say():
     assert asdict(paper.optimisation) == asdict(recipe_from({"name": "x", "optimisation": {"epochs": 30}}).optimisation)
 
 
+def test_loss_and_optimiser_are_those_of_the_authors_code():
+    """BCEWithLogitsLoss(weight=[2, 1, 1, 1, 1, 1]), the mean over slices and classes; AdamW(1e-3, eps 1e-3, decay 1e-2)
+    without decay of what is called a bias; two steps of accumulation count half each."""
+    recipe = changed(read_recipe("paper-resnet50"), {"architecture.backbone": "test_resnet", "architecture.hidden": 8})
+    learner = Learner(recipe, CnnLstm.build(recipe.architecture).state_dict(), frozenset(), torch.device("cpu"))
+    optimiser = learner.optimiser
+    assert isinstance(optimiser, torch.optim.AdamW)
+    for group in optimiser.param_groups:
+        assert (group["lr"], group["eps"], group["betas"]) == (1e-3, 1e-3, (0.9, 0.999))
+    decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+    for name, parameter in learner.network.named_parameters():
+        assert decay[id(parameter)] == (0 if "bias" in name else 1e-2), name
+    assert any(".bn1.weight" in name or name.endswith("bn1.weight") for name, _ in learner.network.named_parameters())
+
+    learner.eval()
+    labels = torch.tensor([[1.0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0], [1, 0, 0.3, 0, 0, 1]])
+    seen = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    batch = Batch(seen, labels, torch.zeros(1, 6), (3,), None, torch.zeros(3), (frozenset(),))
+    theirs = torch.nn.BCEWithLogitsLoss(weight=torch.tensor([2.0, 1, 1, 1, 1, 1]))
+    with torch.no_grad():
+        assert float(learner(batch, seen, counts(batch))) == pytest.approx(
+            float(theirs(learner.network(seen, [3]), labels)), rel=1e-5
+        )
+    assert (recipe.sampling.length, recipe.sampling.sequences, recipe.sampling.groups) == (10, 5, 2)
+    assert (recipe.optimisation.clip, recipe.optimisation.averaging, recipe.losses) == (0, 0, Losses())
+
+
 def test_the_shipped_recipe_varies_sequences_as_a_whole_and_mixes_no_patients():
     assert read_recipe("shipped").augmentation == Augmentation("head", per_slice=False, cutmix="off")
 
@@ -61,6 +92,8 @@ def test_the_shipped_recipe_varies_sequences_as_a_whole_and_mixes_no_patients():
         ("[architecture]\nchannels = 9\n[preprocessing]\nneighbours = 1", "tears the neighbours"),
         ("[architecture]\nattention = true", "losses.scan alone"),
         ("[sampling]\nreal = 0.8\nadded = 0.4", "add up to 1"),
+        ("[augmentation]\nkind = 'features'", "frozen_cnn"),
+        ("start = 'bundle'\n[optimisation]\nepochs = 1\nfrozen_cnn = true", "features that are computed once"),
         ("sampling = 3", "has to be a table"),
         ("= broken", "recipe.toml"),
     ],
@@ -70,6 +103,12 @@ def test_what_a_recipe_cannot_say_is_refused_by_name(tmp_path, text, said):
     file.write_text(text)
     with pytest.raises(RecipeError, match=said):
         read_recipe(str(file))
+
+
+def test_steps_take_the_place_of_epochs_and_the_other_way_round():
+    steps = changed(read_recipe("paper-resnet50"), {"optimisation.steps": 7})
+    assert (steps.optimisation.epochs, steps.steps(1000)) == (None, 7)
+    assert changed(steps, {"optimisation.epochs": 2}).steps(1000) == 200
 
 
 def test_a_missing_recipe_names_those_there_are():

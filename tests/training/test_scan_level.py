@@ -1,7 +1,13 @@
 """From slices to scans."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import torch
+from ichnode_training.commands.scan_level import pooled
 from ichnode_training.scan_level import Forest, described, highest
+
+from ichnode.inference.network import CnnLstm
 
 
 def test_a_forest_reads_scans_of_any_length_by_how_their_slices_score():
@@ -21,3 +27,19 @@ def test_a_forest_reads_scans_of_any_length_by_how_their_slices_score():
     assert found[truth, 0].min() > found[~truth, 0].max()
     np.testing.assert_array_equal(found[:, 1:], highest(scans[40:])[:, 1:])
     assert described(scans[0]).shape == described(scans[1][:3]).shape
+
+
+def test_learned_pooling_is_the_attentions_mean_of_the_slices_over_both_readings():
+    torch.manual_seed(0)
+    network = CnnLstm("test_resnet", hidden=4, layers=1, attention=True).eval()
+    rng = np.random.default_rng(0)
+    read = [SimpleNamespace(views=rng.normal(size=(2, n, network.features)).astype(np.float32)) for n in (3, 7)]
+    found = pooled(network, read)
+    for one, scores in zip(read, found, strict=True):
+        both = []
+        for view in torch.from_numpy(one.views):
+            hidden, _ = network.lstm(view)
+            weights = network.attention(hidden).softmax(0)
+            both.append(torch.sigmoid((weights * network.head(hidden)).sum(0)))
+        np.testing.assert_allclose(scores, torch.stack(both).mean(0).detach().numpy(), atol=1e-6)
+    assert found.shape == (2, 6)

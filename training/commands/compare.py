@@ -16,11 +16,11 @@ from ichnode.inference.memory import keep_memory
 from ..comparison import ablations, compare, table
 from ..initial import initial_state
 from ..loop import Setting
+from ..material import Material
 from ..planes import open_planes
 from ..processes import processes
 from ..recipe import Recipe
 from ..recipe_file import changed, read_recipe
-from ..run import Material
 from ..run import run as run_recipe
 from ..telling import Progress, say
 from .train import add_switches, settings_of
@@ -64,7 +64,16 @@ def run(given: argparse.Namespace) -> int:
                 material = Material.of(planes, recipe, given.cache or given.data / "cache", progress.preparing)
                 setting = Setting(here, given.compile, given.part, tell=progress.step)
                 run_recipe(
-                    recipe, material, folder, given.seed, setting, out, progress.judged, start, given.checkpoint_every
+                    recipe,
+                    planes,
+                    material,
+                    folder,
+                    given.seed,
+                    setting,
+                    out,
+                    progress.judged,
+                    start,
+                    given.checkpoint_every,
                 )
             here.wait()  # the first process writes the bundle that all judge
             return Path(out)

@@ -30,8 +30,8 @@ def run(given: argparse.Namespace) -> int:
     bar = (TextColumn("reading phantoms"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*bar, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
-        judged = judge(
-            given.bundle, given.size, device=given.device,
+        (judged,) = judge(
+            [given.bundle], given.size, device=given.device,
             told=lambda done, of: progress.update(task, completed=done, total=of),
         )  # fmt: skip
     given.into.mkdir(parents=True, exist_ok=True)

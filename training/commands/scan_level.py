@@ -12,16 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from ichnode.core.findings import CLASSES
-from ichnode.inference.bundle import default_bundle_path
-from ichnode.inference.engine import Engine
-from ichnode.inference.network import CnnLstm, load_state
+from ichnode.inference.bundle import default_bundle_path, load_bundle
+from ichnode.inference.network import CnnLstm
 
 from ..features import Features, features_of
 from ..figures import Draws, Samples
-from ..head_training import scores_of
+from ..judging import network_of, score
 from ..planes import DataSetError, open_planes
 from ..scan_level import Forest, highest
 from ..telling import say
@@ -41,18 +39,19 @@ def run(given: argparse.Namespace) -> int:
     learned, judged = planes.of("validation"), planes.of("test")
     if not learned or not judged:
         raise DataSetError(f"{given.data} has to be split into validation scans for the forest and test scans.")
-    engine = Engine.load(given.bundle, given.device)
-    read = features_of(engine, [*learned, *judged], given.cache or given.data / "cache")
-    network = CnnLstm.build(engine.bundle.architecture).eval()
-    load_state(network, load_file(engine.bundle.weights))
-    slices = [scores_of(network, one) for one in read]
+    bundle = load_bundle(given.bundle)
+    cache = (given.cache or given.data / "cache") / "features"
+    read, _ = features_of(bundle, [*learned, *judged], cache, given.device)
+    network = network_of(bundle)
+    slices = [score(network, one, bundle.preprocessing)[one.slab_of] for one in read]
     labels = np.stack([one.scan_labels for one in read])
-    known, new = slice(0, len(learned)), slice(len(learned), None)
+    known = slice(0, sum(one.scan.split == "validation" for one in read))
+    new = slice(known.stop, None)
     ways = {"maximum": highest(slices[new])}
     if network.attention is not None:
         ways["learned pooling"] = pooled(network, read[new])
     ways["random forest"] = Forest(slices[known], labels[known])(slices[new])
-    patients = [scan.patient for scan in judged]
+    patients = [one.patient for one in read[new]]
     say("| class | " + " | ".join(ways) + " |\n" + "| --- " * (len(ways) + 1) + "|")
     for column, name in enumerate(CLASSES):
         figures = [_auc(labels[new, column], found[:, column], patients) for found in ways.values()]
@@ -65,7 +64,7 @@ def pooled(network: CnnLstm, read: Sequence[Features]) -> NDArray[np.float32]:
     found = []
     with torch.no_grad():
         for one in read:
-            views = [torch.from_numpy(np.asarray(view, np.float32)) for view in one.views]
+            views = torch.from_numpy(np.array(one.views, np.float32))
             logits = torch.cat([network.read_scans(view, [len(view)])[1] for view in views])
             found.append(torch.sigmoid(logits).mean(0).numpy())
     return np.stack(found)

@@ -13,13 +13,13 @@ import torch
 
 from ichnode.inference.memory import keep_memory
 
-from ..initial import initial_state
+from ..initial import started
 from ..loop import Setting
+from ..material import Material
 from ..planes import open_planes
 from ..processes import processes
 from ..recipe import RecipeError
 from ..recipe_file import changed, names, read_recipe
-from ..run import Material
 from ..run import run as run_recipe
 from ..telling import Progress, say
 
@@ -68,15 +68,17 @@ def run(given: argparse.Namespace) -> int:
     recipe = changed(read_recipe(given.recipe), settings_of(given))
     planes = open_planes(given.data)
     folder = given.folder or given.out.with_name(f"{given.out.name}.run")
-    start = initial_state(given.init, recipe) if given.init else None
+    recipe, start, bundle = started(given.init, recipe)
+    cache = given.cache or given.data / "cache"
     with processes(given.device) as here, Progress(folder, shown=here.first) as progress:
-        material = Material.of(planes, recipe, given.cache or given.data / "cache", progress.preparing)
+        material = Material.of(planes, recipe, cache, progress.preparing, bundle, str(here.device))
         setting = Setting(here, given.compile, given.part, tell=progress.step)
-        bundle = run_recipe(
-            recipe, material, folder, given.seed, setting, given.out, progress.judged, start, given.checkpoint_every
-        )
-    if bundle:
-        say(f"{bundle.folder}: {bundle.digest}")
-        for name, value in bundle.card["metrics"].items():
+        made = run_recipe(
+            recipe, planes, material, folder, given.seed, setting, given.out, progress.judged, start,
+            given.checkpoint_every, bundle,
+        )  # fmt: skip
+    if made:
+        say(f"{made.folder}: {made.digest}")
+        for name, value in made.card["metrics"].items():
             say(f"{name}: {value}")
     return 0

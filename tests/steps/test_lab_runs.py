@@ -1,0 +1,43 @@
+"""Folders of runs go, but for the last ones and those of models that may still be asked about."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ichnode.steps.lab_runs import KEPT, clean_runs
+from ichnode.steps.register import IMPORT, take_in
+from ichnode.worklist import models
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return tmp_path / "runs"
+
+
+def run(runs, number, candidate=None):
+    folder = runs / f"20260101T0000{number:02d}.000000"
+    (folder / "candidate").mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    if candidate:
+        (folder / "judgement.json").write_text(json.dumps({"candidate": candidate}))
+    return folder
+
+
+def test_the_last_runs_stay_and_those_of_known_models(make_node, tiny_bundle, runs):
+    node = make_node()
+    known, _ = take_in(node, tiny_bundle.folder, IMPORT)
+    made = run(runs, 0, known.digest)
+    old = [run(runs, 1), run(runs, 2, "0" * 64)]
+    recent = [run(runs, number) for number in range(3, 3 + KEPT)]
+    (old[0] / "judgement.json").write_text('{"cut')
+    assert clean_runs(node, runs) == 2
+    assert sorted(runs.iterdir()) == [made, *recent]
+    assert not any((folder / "candidate").exists() for folder in runs.iterdir()), "bundles lie in models/"
+    assert (made / "manifest.json").exists()
+    with node.worklist.write() as tx:
+        models.reject(tx, node.now(), known.digest, "worse")
+    assert clean_runs(node, runs) == 1
+    assert not made.exists()
+    assert clean_runs(node, runs) == 0
