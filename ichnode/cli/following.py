@@ -18,10 +18,10 @@ LOOK_S = 1.0
 def follow(node: Node, order_id: int) -> int:
     """Show how far an order is until it has ended and everything is answered; Ctrl-C ends the watching only."""
     from ichnode.core.lifecycle import OrderState
-    from ichnode.steps.order import is_running
+    from ichnode.steps.healthy import healthy
     from ichnode.worklist import orders
 
-    if not is_running(node):
+    if healthy(node.settings).remedy:
         click.echo("The node does not answer; it takes the order up when it runs: ichnode serve.", err=True)
     pause = threading.Event()
     with stages() as told:

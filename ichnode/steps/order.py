@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 
 from ichnode.core.wanted import Listed, ListedStudy, unwanted
 from ichnode.dicom.archive import StudyQuery, list_series, source_remote
-from ichnode.dicom.scu import Remote, echo
 from ichnode.errors import ConfigError, PeerRefused, PeerUnreachable
 from ichnode.log import get_logger
 from ichnode.steps.node import LOOKING, Node
@@ -136,16 +135,6 @@ def following(order: Order) -> str:
     if order.next_date >= order.last_date:
         return ""
     return _day(datetime.strptime(order.next_date, "%Y%m%d").date() + timedelta(days=1))
-
-
-def is_running(node: Node) -> bool:
-    """Tell whether a node answers at the port of these settings."""
-    own = node.settings.node
-    try:
-        echo(Remote("this node", own.aet, own.host, own.port, own.aet, timeout_s=3.0, connect_timeout_s=3.0))
-    except (PeerUnreachable, PeerRefused):
-        return False
-    return True
 
 
 def check_source(node: Node) -> None:
