@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config.toml
 CT_ICH ?= ../shared/data/ct_ich
-DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless chromium systemd bubblewrap
+DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless chromium systemd bubblewrap prometheus
 # Helm as a library, Apache-2.0. Its Python part wants 3.12; the tests call the library itself.
 HELM := build/helm
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -25,7 +26,8 @@ def command(config: Path | None, data: Path | None, to: Path) -> int:
     from ichnode.steps.backup import backup
     from ichnode.steps.node import existing_node
 
+    named = os.environ.get("ICHNODE_CONFIG")
     with stages() as tell:
-        kept = backup(existing_node(settings), to, config, tell)
+        kept = backup(existing_node(settings), to, config or (Path(named) if named else None), tell)
     click.echo(f"{kept.files} files with {kept.bytes / 1e9:.2f} GB and the worklist are in {to}.")
     return 0

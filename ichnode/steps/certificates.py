@@ -31,6 +31,7 @@ def files_of(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from _named("tls", settings.tls, "certificate", "ca_file")
     yield from _named("web", settings.web, "certificate")
     yield from _named("source", settings.source, "client_certificate", "ca_file")
+    yield from _named("audit", settings.audit, "client_certificate", "ca_file")
     for destination in settings.destinations:
         yield from _named(destination.name, destination, "client_certificate", "ca_file")
     for channel in settings.channels:

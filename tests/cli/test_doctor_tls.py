@@ -110,6 +110,12 @@ class TestExpiry:
         settings = Settings(tls=tls | {"certificate": "/nowhere.pem"})
         assert next(worries(settings, utc_now())).code == "CERTIFICATE"
 
+    def test_of_the_audit_repository_too(self, authority):
+        soon = tls_of(authority, "auditor", days=20)
+        audit = {"host": "audit.example", "client_certificate": soon["certificate"], "client_key": soon["key"]}
+        (worry,) = worries(Settings(audit=audit), utc_now())
+        assert worry.code == "EXPIRES" and "audit.client_certificate" in worry.sentence
+
     def test_once_a_day_in_log_and_journal(self, authority, tmp_path):
         begin = utc_now()
         tls = tls_of(authority, "soon", days=20) | {"ca_file": "", "require_certificate": False}

@@ -44,6 +44,14 @@ def test_what_helm_renders_is_what_kubernetes_knows(helm, values):
             kubernetes_validate.validate(one, version, strict=True)
 
 
+def test_a_list_of_the_network_policy_that_is_empty_shuts_nobody_out(helm):
+    values = {"networkPolicy": {"dicomFrom": ["192.0.2.0/24"], "pagesFrom": []}}
+    (policy,) = [one for one in helm.render(CHART, values) if one["kind"] == "NetworkPolicy"]
+    dicom, pages = policy["spec"]["ingress"]
+    assert dicom["from"] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
+    assert [port["port"] for port in pages["ports"]] == ["pages"] and "from" not in pages
+
+
 def test_a_chart_that_is_wrong_is_noticed(helm, tmp_path):
     shutil.copytree(CHART, tmp_path / "chart")
     node = tmp_path / "chart" / "templates" / "node.yaml"

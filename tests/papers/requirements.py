@@ -63,7 +63,7 @@ REQUIREMENTS = (
         "acceptance/channels::a_head_ct_is_told_to_every_channel_once", "crash/notices::killed_at_the_seam",
         "steps/retract::a_revision_that_turns_the_call_round_is_corrected_and_the_old_one_rejected",
     )),
-    Requirement("R13", "What may be bleeding comes first, in the queue, in delivery and on the worklist.", (
+    Requirement("R13", "What may be bleeding comes first in delivery and on the worklist; analyses are taken in the order in which they came.", (
         "core/triage::what_may_be_bleeding_comes_first_and_what_needs_a_person_next", "steps/deliver::what_is_more_urgent_overtakes_what_has_waited",
         "web/worklist_page::unread_positives_first_then_what_failed_what_waits_and_the_rest",
     )),
@@ -90,7 +90,7 @@ REQUIREMENTS = (
         "house::no_patient_data_is_logged_or_raised", "web/attacks::the_log_names_no_patient", "web/attacks::no_address_that_a_page_offers_names_a_patient",
         "notify/hl7::a_patient_only_where_it_is_given", "notify/mail::patient_data_are_in_the_body_at_most",
     )),
-    Requirement("R20", "Every view of a patient is written down.", (
+    Requirement("R20", "Every view of a patient, on the pages or through the JSON, is written down.", (
         "web/worklist_page::every_view_of_patients_is_audited_and_a_renewal_only_where_it_shows_somebody_new", "web/node_page::the_audit_journal_is_for_administrators",
     )),
     Requirement("R21", "What leaves for elsewhere names nobody.", (
