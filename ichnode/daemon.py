@@ -38,6 +38,7 @@ from ichnode.steps.prune import prune_due, sweep_due
 from ichnode.steps.recover import begin_boot, end_boot, free_leases, recover
 from ichnode.steps.relay_audit import relay_audit
 from ichnode.steps.report import report_next
+from ichnode.steps.restraint import Restraint
 from ichnode.steps.retract import reject_next
 from ichnode.supervision import WorkerProcess
 from ichnode.tick import Tick
@@ -188,7 +189,7 @@ class Daemon:
         ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), announce, *deliver, *commit]
         ticks += [*notify, Tick("shadow", shadow.look, 5.0), *pull]
         ticks += [
-            Tick("prune", partial(prune_due, node), PRUNE_S),
+            Tick("prune", partial(prune_due, node, Restraint()), PRUNE_S),
             Tick("sweep", partial(sweep_due, node), SWEEP_S),
             Tick("certificates", partial(watch_certificates, node), CERTIFICATES_S),
         ]

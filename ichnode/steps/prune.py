@@ -14,6 +14,7 @@ from ichnode.log import get_logger
 from ichnode.steps.labels import patient_digest
 from ichnode.steps.node import Node
 from ichnode.steps.report import installation_id
+from ichnode.steps.restraint import Restraint
 from ichnode.storage.holding import unlinking
 from ichnode.worklist import forgetting, lab, retention
 from ichnode.worklist.retention import Candidate, Rule
@@ -67,9 +68,9 @@ def sweep_due(node: Node) -> None:
     sweep_strays(node)
 
 
-def prune_due(node: Node) -> None:
+def prune_due(node: Node, restraint: Restraint) -> None:
     """Do what is due, and say so."""
-    done = prune(node)
+    done = prune(node, restraint)
     if done != Pruned():
         log.info(
             "retention.pruned", series=done.series, files=done.files, bytes=done.bytes,
@@ -77,11 +78,16 @@ def prune_due(node: Node) -> None:
         )  # fmt: skip
 
 
-def plan(node: Node) -> Plan:
-    """Say what is to be purged now: by age, and as much as the disk needs, the oldest first."""
+def plan(node: Node, restraint: Restraint | None = None) -> Plan:
+    """Say what is to be purged now: by age, and as much as the disk needs, the oldest first.
+
+    As long as files that are marked wait to be unlinked, or unlinking does not help, the disk asks for nothing more.
+    """
     section, now = node.settings.retention, node.now()
     watermark = max(section.free_bytes, node.settings.receive.low_disk_bytes * 5 // 4) if section.free_bytes else 0
     wanted = max(0, watermark - node.spool.free_bytes())
+    if wanted and (_is_marked(node) or (restraint and not restraint.disk_gains(node))):
+        wanted = 0
     if not section.images_days and not wanted:
         return Plan()
     days = section.least_days if wanted else section.images_days
@@ -106,9 +112,16 @@ def plan(node: Node) -> Plan:
     return Plan(tuple(chosen), held, max(0, wanted - freed))
 
 
-def prune(node: Node) -> Pruned:
-    """Mark what the plan names, unlink what is marked, forget what is older still."""
-    planned = plan(node)
+def prune(node: Node, restraint: Restraint | None = None) -> Pruned:
+    """Unlink what is marked, mark what the plan names, unlink that, forget what is older still.
+
+    Parameters
+    ----------
+    restraint : Restraint or None
+        What is remembered of the passes before; None: nothing.
+    """
+    left = _unlink(node)
+    planned = plan(node, restraint)
     purged = 0
     for one, because in planned.series:
         rule = _rule(node, node.settings.retention.images_days if because == "age" else _least(node))
@@ -119,13 +132,21 @@ def prune(node: Node) -> Pruned:
             "retention.disk_stays_full", missing_bytes=planned.missing_bytes, held=planned.held,
             remedy="What is left may not be removed: see `ichnode prune --dry-run`, or free space by hand.",
         )  # fmt: skip
+    free_before = node.spool.free_bytes()
     files, freed = _unlink(node)
-    return Pruned(purged, files, freed, _forget(node))
+    if restraint and freed and any(because == "disk" for _, because in planned.series):
+        restraint.unlinked(node, free_before, freed)
+    return Pruned(purged, left[0] + files, left[1] + freed, _forget(node))
 
 
 def node_id(node: Node) -> str:
     """Return the identity of this installation, under which patients have their digests."""
     return installation_id(node.settings.node.data.resolve())
+
+
+def _is_marked(node: Node) -> bool:
+    with node.worklist.read() as tx:
+        return retention.is_marked(tx)
 
 
 def _least(node: Node) -> float:
@@ -144,6 +165,8 @@ def _parts(node: Node) -> dict[str, str]:
 
 def _unlink(node: Node) -> tuple[int, int]:
     """Unlink what is marked; the rows of the marks go in the same transaction, after the files."""
+    if not _is_marked(node):
+        return 0, 0
     with unlinking(node.settings.node.data.resolve()) as free:
         return _unlink_all(node) if free else (0, 0)  # while a backup is made the marks wait
 

@@ -135,11 +135,19 @@ def take_removals(tx: Connection, most: int) -> tuple[int, list[str]]:
         How many rows were taken, and the files of these that nothing refers to. Reports and heat maps of a series that
         slices came for again stay until that one is purged.
     """
-    purged = select(_S.c.id).where(_S.c.id == _X.c.series_id, _S.c.state != SeriesState.PURGED).exists()
-    waits = and_(purged, ~_X.c.file.like("slices/%"))
-    files = tx.scalars(select(_X.c.file).where(~waits).order_by(_X.c.file).limit(most)).all()
+    files = tx.scalars(select(_X.c.file).where(_is_open()).order_by(_X.c.file).limit(most)).all()
     taken = [file for file in files if tx.execute(delete(_X).where(_X.c.file == file)).rowcount]
     return len(taken), [file for file in taken if not _is_used(tx, file)]
+
+
+def is_marked(tx: Connection) -> bool:
+    """Tell whether files are marked that `take_removals` would take: their bytes are not free yet."""
+    return bool(tx.scalar(select(select(_X.c.file).where(_is_open()).exists())))
+
+
+def bytes_since(tx: Connection, since: datetime) -> int:
+    """Return how many bytes of slices have come since."""
+    return tx.scalar(select(func.coalesce(func.sum(_I.c.size), 0)).where(_I.c.received_at >= since)) or 0
 
 
 def unnamed(tx: Connection, files: Sequence[str]) -> list[str]:
@@ -148,6 +156,11 @@ def unnamed(tx: Connection, files: Sequence[str]) -> list[str]:
     by_results = {*tx.scalars(select(_R.c.heat_file).where(_R.c.heat_file.in_(files)))}
     waiting = {*tx.scalars(select(_X.c.file).where(_X.c.file.in_(files)))}
     return [file for file in files if file not in by_reports | by_results | waiting]
+
+
+def _is_open() -> ColumnElement[bool]:
+    reopened = select(_S.c.id).where(_S.c.id == _X.c.series_id, _S.c.state != SeriesState.PURGED).exists()
+    return not_(and_(reopened, ~_X.c.file.like("slices/%")))
 
 
 def _is_used(tx: Connection, file: str) -> bool:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, text, update
+from structlog.testing import capture_logs
 
 from ichnode.core.feedback import Feedback
 from ichnode.core.test_set import TEST
@@ -17,7 +18,9 @@ from ichnode.steps.labels import patient_digest
 from ichnode.steps.prune import Plan, node_id, plan, prune, sweep_strays
 from ichnode.steps.receive import receive_slice
 from ichnode.steps.recover import recover
+from ichnode.steps.restraint import Restraint
 from ichnode.steps.stack import stack_of
+from ichnode.storage.holding import held as holding
 from ichnode.worklist import feedback, lab, model_tables, retractions, schema, standings, upkeep_tables
 from tests.made import events, rows
 from tests.steps.pruned import DAY_S, answered, deliver_all, files_of, state_of
@@ -178,7 +181,7 @@ def test_what_became_needed_after_the_plan_stays(node, clock, slice_files, monke
     planned = plan(node)
     assert len(planned.series) == 1
     delivery_failed(node, series)
-    monkeypatch.setattr(pruning, "plan", lambda _: planned)
+    monkeypatch.setattr(pruning, "plan", lambda *_: planned)
     assert prune(node).series == 0
     assert state_of(node, series) == "closed"
 
@@ -221,6 +224,46 @@ def test_a_full_disk_takes_the_oldest_and_no_more_than_it_needs(make_node, clock
     assert plan(node).missing_bytes == 1000_000 - plan(node).bytes, "all there is to go is not enough, and it says so"
     clock.forward(-1.5 * DAY_S)
     assert plan(node).series == (), "what came within a day stays"
+
+
+def three_old_series(node, clock, slice_files):
+    """Of three studies, a slice each; two days old."""
+    for number in range(3):
+        series = answered(node, slice_files[number : number + 1])
+        with node.worklist.write() as tx:
+            tx.execute(
+                update(schema.series).where(schema.series.c.id == series).values(series_instance_uid=f"s{number}")
+            )
+            ours = schema.studies.c.study_instance_uid.not_like("s%")
+            tx.execute(update(schema.studies).where(ours).values(study_instance_uid=f"s{number}"))
+    clock.forward(2 * DAY_S)
+
+
+def test_while_marked_files_wait_a_full_disk_takes_no_more(make_node, clock, slice_files, monkeypatch):
+    node = make_node(retention={"free_bytes": 1000_000}, destinations=[PACS])
+    three_old_series(node, clock, slice_files)
+    monkeypatch.setattr(type(node.spool), "free_bytes", lambda _: 1000_000 - 1)
+    with holding(node.settings.node.data.resolve()):
+        assert [prune(node).series for _ in range(3)] == [1, 0, 0]
+    assert prune(node).series == 1, "what was marked is unlinked first; the disk is as full as before"
+
+
+def test_where_unlinking_frees_nothing_the_disk_takes_no_more_until_it_does(make_node, clock, slice_files, monkeypatch):
+    node = make_node(retention={"free_bytes": 1000_000}, destinations=[PACS])
+    three_old_series(node, clock, slice_files)
+    free = [1000_000 - 1]
+    monkeypatch.setattr(type(node.spool), "free_bytes", lambda _: free[0])
+    restraint = Restraint()
+    with capture_logs() as logged:
+        assert [prune(node, restraint).series for _ in range(3)] == [1, 0, 0]
+    assert [one["event"] for one in logged] == ["retention.unlinking_frees_nothing"]
+    free[0] = 999_000
+    assert prune(node, restraint).series == 0
+    free[0] = 2000_000
+    assert prune(node, restraint).series == 0, "there is room"
+    assert restraint.disk_gains(node)
+    free[0] = 1000_000 - 1
+    assert prune(node, restraint).series == 1
 
 
 def test_free_bytes_count_above_those_at_which_slices_are_refused(make_node, clock, slice_files, monkeypatch):
