@@ -200,9 +200,12 @@ def _forget(node: Node) -> int:
     days = node.settings.retention.records_days
     if not days:
         return 0
+    since, forgotten = node.now() - timedelta(days=days), 0
     with node.worklist.read() as tx:
-        studies = forgetting.forgettable(tx, node.now() - timedelta(days=days))
+        studies = forgetting.forgettable(tx, since)
     for study_id in studies:
         with node.worklist.write() as tx:
-            forgetting.forget(tx, node.now(), study_id)
-    return len(studies)
+            if forgetting.forgettable(tx, since, only=study_id):  # nothing came meanwhile
+                forgetting.forget(tx, node.now(), study_id)
+                forgotten += 1
+    return forgotten

@@ -17,11 +17,16 @@ _S, _ST, _R, _P, _D, _N, _X = (
 )  # fmt: skip
 
 
-def forgettable(tx: Connection, quiet_since: datetime, most: int = 100) -> list[int]:
+def forgettable(tx: Connection, quiet_since: datetime, most: int = 100, *, only: int | None = None) -> list[int]:
     """Return studies of which nothing is left to unlink or to send, and nothing has come since.
 
     The newest study and that with the newest series stay: a database may give the numbers of rows that are gone to new
     ones, and the journals name studies and series by number.
+
+    Parameters
+    ----------
+    only : int or None
+        Look at this study alone.
     """
     unsent = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.FAILED, DeliveryState.AWAITING)
     of_study = _S.c.study_id == _ST.c.id
@@ -47,7 +52,7 @@ def forgettable(tx: Connection, quiet_since: datetime, most: int = 100) -> list[
         .order_by(_ST.c.id)
         .limit(most)
     )
-    return list(tx.scalars(found))
+    return list(tx.scalars(found if only is None else found.where(_ST.c.id == only)))
 
 
 def forget(tx: Connection, now: datetime, study_id: int) -> None:

@@ -21,7 +21,7 @@ from ichnode.steps.recover import recover
 from ichnode.steps.restraint import Restraint
 from ichnode.steps.stack import stack_of
 from ichnode.storage.holding import held as holding
-from ichnode.worklist import feedback, lab, model_tables, retractions, schema, standings, upkeep_tables
+from ichnode.worklist import feedback, forgetting, lab, model_tables, retractions, schema, standings, upkeep_tables
 from tests.made import events, rows
 from tests.steps.pruned import DAY_S, answered, deliver_all, files_of, state_of
 from tests.steps.spooled import as_received
@@ -401,3 +401,22 @@ def test_records_are_forgotten_last_and_journals_stay(make_node, clock, slice_fi
     assert len(rows(node.worklist, schema.journal)) == journal + 1
     assert events(node.worklist)[-1] == "study.forgotten"
     deliver_all(node)
+
+
+def test_a_study_that_a_slice_comes_for_in_the_moment_of_forgetting_stays(make_node, clock, slice_files, monkeypatch):
+    node = make_node(retention={"images_days": 1, "records_days": 1, "free_bytes": 0}, destinations=[PACS])
+    three_old_series(node, clock, slice_files)
+    forgettable, called = forgetting.forgettable, []
+
+    def then_a_slice_comes(tx, *args, **only):
+        found = forgettable(tx, *args, **only)
+        if not called:
+            with node.worklist.write() as writing:
+                writing.execute(update(schema.series).where(schema.series.c.id == 1).values(state="receiving"))
+        called.append(found)
+        return found
+
+    monkeypatch.setattr(forgetting, "forgettable", then_a_slice_comes)
+    assert prune(node).forgotten == 1
+    assert called[0] == [1, 2]
+    assert [row["id"] for row in rows(node.worklist, schema.studies)] == [1, 3]
