@@ -10,6 +10,7 @@ from datetime import timedelta
 from itertools import islice
 
 from ichnode.core.test_set import TEST
+from ichnode.errors import PermanentError
 from ichnode.log import get_logger
 from ichnode.steps.labels import patient_digest
 from ichnode.steps.node import Node
@@ -101,6 +102,8 @@ def plan(node: Node, restraint: Restraint | None = None) -> Plan:
             is_old = by_age is not None and one.last_slice_at <= by_age
             if len(chosen) == MOST or not (is_old or freed < wanted):
                 break
+            if restraint and one.id in restraint.refused:
+                continue
             part = parts.get(patient_digest(node_id(node), one.patient_id, one.study_instance_uid)) if parts else None
             if part == TEST or (part is not None and section.keep_labelled):
                 kept[JUDGES if part == TEST else TEACHES] += 1
@@ -120,13 +123,18 @@ def prune(node: Node, restraint: Restraint | None = None) -> Pruned:
     restraint : Restraint or None
         What is remembered of the passes before; None: nothing.
     """
+    restraint = restraint or Restraint()
     left = _unlink(node)
     planned = plan(node, restraint)
     purged = 0
     for one, because in planned.series:
         rule = _rule(node, node.settings.retention.images_days if because == "age" else _least(node))
-        with node.worklist.write() as tx:
-            purged += retention.purge(tx, node.now(), one, rule, because)
+        try:
+            with node.worklist.write() as tx:
+                purged += retention.purge(tx, node.now(), one, rule, because)
+        except PermanentError as error:
+            restraint.refused.add(one.id)
+            log.error("retention.series_stays", series=one.id, code=error.code, remedy=f"{error.sentence} Report this.")
     if planned.missing_bytes:
         log.warning(
             "retention.disk_stays_full", missing_bytes=planned.missing_bytes, held=planned.held,
@@ -134,7 +142,7 @@ def prune(node: Node, restraint: Restraint | None = None) -> Pruned:
         )  # fmt: skip
     free_before = node.spool.free_bytes()
     files, freed = _unlink(node)
-    if restraint and freed and any(because == "disk" for _, because in planned.series):
+    if freed and any(because == "disk" for _, because in planned.series):
         restraint.unlinked(node, free_before, freed)
     return Pruned(purged, left[0] + files, left[1] + freed, _forget(node))
 

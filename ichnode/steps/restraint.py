@@ -22,9 +22,16 @@ class _Gain:
 
 
 class Restraint:
-    """Why retention holds back, though the settings say that something should go."""
+    """Why retention holds back, though the settings say that something should go.
+
+    Attributes
+    ----------
+    refused : set of int
+        Series that could not be marked; the rest goes without them.
+    """
 
     def __init__(self) -> None:
+        self.refused: set[int] = set()
         self._missing: _Gain | None = None
 
     def unlinked(self, node: Node, free_before: int, unlinked_bytes: int) -> None:

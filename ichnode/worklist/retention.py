@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, not_, or_, select, union, update
+from sqlalchemy.exc import IntegrityError
 
 from ichnode.core.lifecycle import SERIES, DeliveryState, JobState, ModelState, SeriesState, sources, target
+from ichnode.errors import PermanentError
 from ichnode.worklist import model_tables, schema, upkeep_tables
 from ichnode.worklist.database import note
 
@@ -106,17 +108,32 @@ def purge(tx: Connection, now: datetime, one: Candidate, rule: Rule, because: st
     -------
     bool
         False when it may not be any more; nothing is written then.
+
+    Raises
+    ------
+    PermanentError
+        The database refuses the marks; the caller's transaction has to be rolled back.
     """
+    try:
+        return _mark(tx, now, one, rule, because)
+    except IntegrityError as error:
+        raise PermanentError(f"Series {one.id} cannot be marked as purged: the database refuses.", "MARKS") from error
+
+
+def _mark(tx: Connection, now: datetime, one: Candidate, rule: Rule, because: str) -> bool:
     still = select(_S.c.id).join(_ST).where(_S.c.id == one.id, _may_go(rule))
     changed = tx.execute(
         update(_S).where(_S.c.id.in_(still)).values(state=target(SERIES, "purge"), purged_at=now, waiting_for=None)
     ).rowcount
     if not changed:
         return False
-    files = {*tx.scalars(select(_I.c.file).where(_I.c.series_id == one.id))}
-    files |= {*tx.scalars(select(_P.c.file).join(_R).where(_R.c.series_id == one.id))}
-    files |= {*tx.scalars(select(_R.c.heat_file).where(_R.c.series_id == one.id, _R.c.heat_file.is_not(None)))}
-    files -= {*tx.scalars(select(_X.c.file).where(_X.c.series_id == one.id))}  # of the purge before this one
+    named = union(
+        select(_I.c.file).where(_I.c.series_id == one.id),
+        select(_P.c.file).join(_R).where(_R.c.series_id == one.id),
+        select(_R.c.heat_file).where(_R.c.series_id == one.id, _R.c.heat_file.is_not(None)),
+    ).subquery()
+    # Named by content, a file may be another series' too; or it was marked by the purge before this one.
+    files = tx.scalars(select(named.c.file).where(~exists().where(_X.c.file == named.c.file))).all()
     if files:
         tx.execute(insert(_X), [{"file": file, "series_id": one.id} for file in sorted(files)])
     tx.execute(delete(_I).where(_I.c.series_id == one.id))

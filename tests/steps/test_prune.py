@@ -420,3 +420,32 @@ def test_a_study_that_a_slice_comes_for_in_the_moment_of_forgetting_stays(make_n
     assert prune(node).forgotten == 1
     assert called[0] == [1, 2]
     assert [row["id"] for row in rows(node.worklist, schema.studies)] == [1, 3]
+
+
+def test_series_that_share_a_heat_map_go_and_it_goes_with_the_last(make_node, clock, slice_files):
+    node = make_node(retention={"images_days": 1, "free_bytes": 0}, destinations=[PACS])
+    three_old_series(node, clock, slice_files)
+    shared = rows(node.worklist, schema.results)[0]["heat_file"]
+    with node.worklist.write() as tx:
+        tx.execute(update(schema.results).values(heat_file=shared))
+    with holding(node.settings.node.data.resolve()):  # the marks of the one are there when the other is marked
+        assert prune(node).series == 3
+    prune(node)
+    assert not node.spool.holds(shared)
+    assert rows(node.worklist, upkeep_tables.removals) == []
+
+
+def test_one_series_that_cannot_be_marked_does_not_keep_the_others(make_node, clock, slice_files, monkeypatch):
+    node = make_node(retention={"free_bytes": 1000_000}, destinations=[PACS])
+    three_old_series(node, clock, slice_files)
+    with node.worklist.write() as tx:
+        tx.execute(text(
+            "CREATE TRIGGER broken BEFORE INSERT ON removals WHEN NEW.series_id = 1 "
+            "BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        ))  # fmt: skip
+    monkeypatch.setattr(type(node.spool), "free_bytes", lambda _: 1000_000 - 1)
+    restraint = Restraint()
+    with capture_logs() as logged:
+        assert [prune(node, restraint).series for _ in range(2)] == [0, 1]
+    assert [(one["event"], one.get("series")) for one in logged][:1] == [("retention.series_stays", 1)]
+    assert (state_of(node, 1), state_of(node, 2)) == ("closed", "purged")
