@@ -104,6 +104,10 @@ def _reconcile(node: Node, listed: Listed, wish: Wish) -> bool:
         if known.state == "pending":
             if listed.images != known.said:
                 retrievals.count_again(tx, known, listed.images, max(not_before, known.not_before))
+            if (
+                wish.urgency < known.urgency
+            ):  # an order has listed it, and now it is one that should have come by itself
+                retrievals.hasten(tx, now, known, wish.urgency, wish.order_id, not_before)
             return False
         if known.state == "fetching" or not _is_more(listed, known):
             return False

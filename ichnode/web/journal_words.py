@@ -61,6 +61,7 @@ _WORDS: dict[str, Callable[[Detail], str]] = {
     ),
     "retrieval.complete": lambda d: f"All {d['here']} images that the archive has are here",
     "retrieval.again": lambda d: f"The archive gave {d['here']}; it is asked again later",
+    "retrieval.hastened": _plain("An order had listed it; now it is fetched as what should have come by itself"),
     "retrieval.put_back": _plain("The archive is asked later"),
     "retrieval.failed": lambda d: f"Not fetched any more: the archive says {d['said']}, it gave {d['here']}",
     "retrieval.released": _plain("Fetching was cut short; it is tried again"),

@@ -132,7 +132,12 @@ def _series_row(tx: Connection, receipt: Receipt) -> dict[str, Any]:
 def _open_series(tx: Connection, receipt: Receipt) -> None:
     facts, now = receipt.study, receipt.received_at
     studies = schema.studies
+    ordered = is_ordered(tx, facts.study_instance_uid)
     study_id = tx.scalar(select(studies.c.id).where(studies.c.study_instance_uid == facts.study_instance_uid))
+    if study_id is not None and not ordered:  # a series that comes by itself: from now on somebody waits for this study
+        tx.execute(
+            update(studies).where(studies.c.id == study_id, studies.c.ordered_at.is_not(None)).values(ordered_at=None)
+        )
     if study_id is None:
         study_id = new_key(
             tx,
@@ -150,7 +155,7 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
                 station_name=facts.station_name,
                 institution=facts.institution,
                 first_seen_at=now,
-                ordered_at=now if is_ordered(tx, facts.study_instance_uid) else None,
+                ordered_at=now if ordered else None,
             ),
         )
         note(tx, now, "study.opened", study_id, None)

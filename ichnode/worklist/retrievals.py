@@ -93,9 +93,15 @@ def of_series(tx: Connection, study_uid: str, series_uid: str) -> Retrieval | No
 
 
 def is_ordered(tx: Connection, study_uid: str) -> bool:
-    """Tell whether a study comes because of an order, and not by itself."""
-    found = select(_T.c.id).where(_T.c.study_instance_uid == study_uid, _T.c.urgency > SHOULD_HAVE_COME).limit(1)
-    return tx.scalar(found) is not None
+    """Tell whether a study comes because of an order, and not by itself: the order's fetch is at it at this moment.
+
+    What is only listed, waits, was withdrawn or given up says nothing: such a study may come live, and then somebody
+    waits for it.
+    """
+    fetched_now = select(_T.c.id).where(
+        _T.c.study_instance_uid == study_uid, _T.c.urgency > SHOULD_HAVE_COME, _T.c.state == RetrievalState.FETCHING
+    )
+    return tx.scalar(fetched_now.limit(1)) is not None
 
 
 def list_new(
@@ -138,6 +144,19 @@ def count_again(tx: Connection, one: Retrieval, said: int | None, not_before: da
         .where(_T.c.id == one.id, _T.c.state.in_(sources(RETRIEVAL, "claim")))
         .values(said=said, not_before=not_before)
     )
+
+
+def hasten(
+    tx: Connection, now: datetime, one: Retrieval, urgency: int, order_id: int | None, not_before: datetime
+) -> None:
+    """A series that waits for an order is wanted more urgently: take it from there."""
+    changed = tx.execute(
+        update(_T)
+        .where(_T.c.id == one.id, _T.c.state.in_(sources(RETRIEVAL, "claim")), _T.c.urgency > urgency)
+        .values(urgency=urgency, order_id=order_id, not_before=not_before)
+    ).rowcount
+    if changed:
+        _note(tx, now, "retrieval.hastened", one, urgency=urgency)
 
 
 def is_due(tx: Connection, now: datetime) -> bool:

@@ -12,8 +12,12 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage
 
+from ichnode.dicom.access import Peer
 from ichnode.dicom.find import STUDY_ROOT_FIND
+from ichnode.dicom.header import parse_file, split_part10
 from ichnode.dicom.retrieve import STUDY_ROOT_GET
+from ichnode.dicom.scp import Received
+from ichnode.steps.receive import receive_slice
 from tests.peers import free_port
 
 
@@ -93,3 +97,12 @@ class Giver:
         yield len(files)
         for file in files:
             yield 0xFF00, dcmread(file)
+
+
+def come(node, files):
+    """Let slices come by themselves."""
+    for file in files:
+        syntax, encoded = split_part10(file.read_bytes())
+        header = parse_file(file)
+        peer = Peer("CT", "127.0.0.1", "ICHAI")
+        receive_slice(node, Received(None, peer, header.sop_class_uid, header.sop_instance_uid, syntax, encoded))

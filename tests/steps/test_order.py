@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from ichnode.core.triage import place_of_study
 from ichnode.errors import ConfigError
 from ichnode.steps.fetch import fetch_due
+from ichnode.steps.node import LOOKING
 from ichnode.steps.order import list_day, list_due, missing_of, place_backfill, place_priors
+from ichnode.steps.reconcile import look_due
 from ichnode.steps.recover import begin_boot, recover
-from ichnode.worklist import jobs, notices, orders, schema
+from ichnode.worklist import deliveries, jobs, notices, orders, retrievals, schema
 from ichnode.worklist.orders import Progress
 from ichnode.worklist.retrieval_tables import orders as order_table
 from ichnode.worklist.retrieval_tables import retrievals as table
 from tests.heads import series_uid, study_uid, write_head
 from tests.made import NOON, analysed_series, closed_series, rows, study_facts
-from tests.steps.giver import Giver
+from tests.steps.giver import Giver, come
 
 DAYS = (date(2026, 2, 1), date(2026, 2, 3))
 
@@ -241,3 +243,44 @@ def test_a_patient_id_that_would_find_others_is_no_question(node, clock, number)
 def test_without_a_source_nothing_can_be_ordered(make_node):
     with pytest.raises(ConfigError, match="source"):
         place_backfill(make_node(), *DAYS)
+
+
+@pytest.mark.parametrize("end", ["pending", "withdrawn", "failed"])
+def test_a_study_that_an_order_has_only_listed_and_that_comes_by_itself_is_one_that_somebody_waits_for(
+    node, giver, old_heads, clock, end
+):
+    order = place_backfill(node, DAYS[0], DAYS[0])
+    list_due(node)
+    if end == "failed":
+        giver.gives[series_uid("old1")] = 0
+        work(node)
+    if end == "withdrawn":
+        with node.worklist.write() as tx:
+            orders.stop(tx, clock(), order.id)
+    assert [row["state"] for row in rows(node.worklist, table)] == [end]
+    come(node, old_heads[0])
+    (study,) = rows(node.worklist, schema.studies)
+    assert study["ordered_at"] is None
+
+
+def test_a_study_of_an_order_of_which_another_series_comes_by_itself_is_no_longer_silent(node, giver, tmp_path):
+    place_backfill(node, DAYS[0], DAYS[0])
+    work(node)
+    assert rows(node.worklist, schema.studies)[0]["ordered_at"] is not None
+    come(node, write_head(tmp_path / "heads", "old1", "thin", StudyDate="20260201", slices=8))
+    assert rows(node.worklist, schema.studies)[0]["ordered_at"] is None
+
+
+def test_what_a_look_finds_missing_is_taken_from_the_order_that_listed_it(node, giver, clock, tmp_path):
+    giver.add(write_head(tmp_path / "heads", "late", StudyDate="20260227", StudyTime="110000", slices=8))
+    place_backfill(node, date(2026, 2, 27), date(2026, 2, 27), hours="19:00-06:00")
+    work(node)
+    with node.worklist.write() as tx:  # the node was down for three days: the look goes back as far
+        deliveries.close_circuit(tx, clock() - timedelta(days=3), LOOKING)
+    look_due(node)
+    (row,) = rows(node.worklist, table)
+    assert (row["urgency"], row["order_id"]) == (retrievals.SHOULD_HAVE_COME, None)
+    clock.forward(61)
+    work(node)
+    assert giver.gets == [series_uid("late")]
+    assert rows(node.worklist, schema.studies)[0]["ordered_at"] is None

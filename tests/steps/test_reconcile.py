@@ -7,20 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ichnode.dicom.access import Peer
-from ichnode.dicom.header import parse_file, split_part10
-from ichnode.dicom.scp import Received
 from ichnode.steps.assemble import assemble_due
 from ichnode.steps.fetch import fetch_due
 from ichnode.steps.node import FETCHING, LOOKING
-from ichnode.steps.receive import receive_slice
 from ichnode.steps.reconcile import look_due
 from ichnode.steps.recover import begin_boot
 from ichnode.worklist import deliveries, retrievals, schema
 from ichnode.worklist.retrieval_tables import retrievals as table
 from tests.heads import series_uid, study_uid, write_head
 from tests.made import NOON, events, rows
-from tests.steps.giver import Giver
+from tests.steps.giver import Giver, come
 
 TODAY = {"StudyDate": "20260301", "StudyTime": "110000"}
 
@@ -63,15 +59,6 @@ def node(booted, giver):
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
     return write_head(tmp_path_factory.mktemp("heads"), "one", **TODAY)
-
-
-def come(node, files):
-    """Let slices come by themselves."""
-    for file in files:
-        syntax, encoded = split_part10(file.read_bytes())
-        header = parse_file(file)
-        peer = Peer("CT", "127.0.0.1", "ICHAI")
-        receive_slice(node, Received(None, peer, header.sop_class_uid, header.sop_instance_uid, syntax, encoded))
 
 
 def work(node, clock, minutes):
