@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ichnode.steps.alarm import watch
-from ichnode.steps.fetch import fetch_due
+from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import Node
 from ichnode.steps.order import list_due
 from ichnode.steps.reconcile import look_due
@@ -19,5 +19,5 @@ def pull_ticks(node: Node) -> list[Tick]:
     if source.retrieve:
         ticks.append(Tick("look", partial(look_due, node)))
         ticks.append(Tick("orders", partial(list_due, node)))
-        ticks += [Tick(f"fetch {number}", partial(fetch_due, node)) for number in range(1, source.at_once + 1)]
+        ticks += [Tick(f"fetch {number}", Fetcher(node).fetch_due) for number in range(1, source.at_once + 1)]
     return ticks

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
+from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context, build_role
 
 from ichnode.dicom.requestor import Remote, associated
@@ -19,7 +20,7 @@ from ichnode.dicom.syntaxes import (
     UNCOMPRESSED,
     decodable_syntaxes,
 )
-from ichnode.errors import PeerRefused
+from ichnode.errors import PeerRefused, PeerUnreachable
 
 STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
@@ -61,6 +62,7 @@ def move(remote: Remote, study_uid: str, series_uid: str) -> Retrieved:
         It takes no C-MOVE, or does not know this node as a destination.
     """
     with associated(remote, [build_context(STUDY_ROOT_MOVE, [EXPLICIT_LE, IMPLICIT_LE])]) as association:
+        _still(remote, association)
         answers = association.send_c_move(_keys(study_uid, series_uid), remote.calling_aet, STUDY_ROOT_MOVE)
         advice = f" Does it know AE title, address and port of {remote.calling_aet!r}, and can it reach them?"
         return _ended(remote, answers, advice)
@@ -95,7 +97,13 @@ def get(remote: Remote, study_uid: str, series_uid: str, take: Take) -> Retrieve
     with associated(remote, _contexts(), [(evt.EVT_C_STORE, stored)], roles) as association:
         if STUDY_ROOT_GET not in {context.abstract_syntax for context in association.accepted_contexts}:
             raise PeerRefused(f'{remote.name} takes no C-GET: enable it there, or set source.retrieve = "c-move".')
+        _still(remote, association)
         return _ended(remote, association.send_c_get(_keys(study_uid, series_uid), STUDY_ROOT_GET))
+
+
+def _still(remote: Remote, association: Association) -> None:
+    if not association.is_established:
+        raise PeerUnreachable(f"{remote.name} ended the association as soon as it had accepted it.")
 
 
 def _contexts() -> list[PresentationContext]:

@@ -28,19 +28,38 @@ WEB_AET = "WADO-RS"
 log = get_logger(__name__)
 
 
-def fetch_due(node: Node) -> datetime | None:
-    """Fetch the most urgent series that is due.
+class Fetcher:
+    """One of those that fetch; it knows what it has in hand."""
 
-    Returns
-    -------
-    datetime or None
-        When to come again: at once while there is something to fetch.
-    """
-    one = _claimed(node)
-    if one is None:
-        return None
-    _fetch(node, one)
-    return node.now()
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._in_hand: Retrieval | None = None
+
+    def fetch_due(self) -> datetime | None:
+        """Fetch the most urgent series that is due.
+
+        Returns
+        -------
+        datetime or None
+            When to come again: at once while there is something to fetch.
+        """
+        node = self._node
+        if self._in_hand is not None:  # the call before this one broke off: the disk, the worklist, a defect
+            _let_go(node, self._in_hand)
+        one = self._in_hand = _claimed(node)
+        if one is None:
+            return None
+        _fetch(node, one)
+        self._in_hand = None
+        return node.now()
+
+
+def _let_go(node: Node, one: Retrieval) -> None:
+    """Let a series be due again behind the others; its attempt stays counted."""
+    source = node.settings.source
+    later = node.now() + timedelta(seconds=backoff_s(one.attempts, source.first_retry_s, source.longest_retry_s))
+    with node.worklist.write() as tx:
+        retrievals.let_go(tx, node.now(), one, later)
 
 
 def _claimed(node: Node) -> Retrieval | None:

@@ -234,9 +234,14 @@ def release(tx: Connection, now: datetime, boot_id: str) -> int:
         select(*_COLUMNS).where(_T.c.state.in_(sources(RETRIEVAL, "try_again")), _T.c.boot_id != boot_id)
     ).all()
     for row in rows:
-        if _move(tx, Retrieval(*row), "try_again", not_before=now):
-            _note(tx, now, "retrieval.released", Retrieval(*row))
+        let_go(tx, now, Retrieval(*row), now)
     return len(rows)
+
+
+def let_go(tx: Connection, now: datetime, one: Retrieval, not_before: datetime) -> None:
+    """Whoever was fetching a series broke off; its attempt stays counted. Nothing where it has moved on."""
+    if _move(tx, one, "try_again", not_before=not_before):
+        _note(tx, now, "retrieval.released", one)
 
 
 def retry(tx: Connection, now: datetime, study_uids: list[str] | None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -11,7 +13,7 @@ from ichnode.core.wanted import ListedStudy
 from ichnode.dicom import wado as wado_module
 from ichnode.dicom.archive import StudyQuery, list_series, retrieve, series_count
 from ichnode.dicom.find import STUDY_ROOT_FIND
-from ichnode.dicom.requestor import Remote
+from ichnode.dicom.requestor import Remote, associated
 from ichnode.dicom.retrieve import STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from ichnode.errors import PeerRefused, PeerUnreachable
 from ichnode.https import WebRemote
@@ -167,6 +169,31 @@ def test_an_archive_that_hangs_up_in_the_middle(uid):
     finally:
         server.shutdown()
     assert "in the middle" in ended.error
+
+
+@pytest.mark.parametrize("how", ["c-move", "c-get"])
+def test_an_archive_that_hangs_up_as_soon_as_it_has_accepted(how, monkeypatch):
+    ae = AE(ae_title="PACS")
+    ae.add_supported_context(STUDY_ROOT_MOVE)
+    ae.add_supported_context(STUDY_ROOT_GET)
+    port = free_port()
+    asked = []
+
+    @contextmanager
+    def gone(*given):
+        with associated(*given) as association:
+            association.abort()
+            asked.append(association)
+            yield association
+
+    monkeypatch.setattr("ichnode.dicom.retrieve.associated", gone)
+    server = ae.start_server(("127.0.0.1", port), block=False)
+    try:
+        with pytest.raises(PeerUnreachable, match="as soon as"):
+            retrieve(Remote("source", "PACS", "127.0.0.1", port, "ICHAI"), how, "1.2", "1.3", lambda i: 0, MOST)
+    finally:
+        server.shutdown()
+    assert asked
 
 
 def test_an_instance_that_is_too_long_ends_the_retrieval(orthanc):

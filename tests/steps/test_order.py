@@ -10,7 +10,7 @@ import pytest
 
 from ichnode.core.triage import place_of_study
 from ichnode.errors import ConfigError
-from ichnode.steps.fetch import fetch_due
+from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import LOOKING
 from ichnode.steps.order import list_day, list_due, missing_of, place_backfill, place_priors
 from ichnode.steps.reconcile import look_due
@@ -64,7 +64,7 @@ CHANNEL = {
 
 
 def work(node):
-    while list_due(node) is not None or fetch_due(node) is not None:
+    while list_due(node) is not None or Fetcher(node).fetch_due() is not None:
         pass
 
 
@@ -91,7 +91,7 @@ def test_the_studies_of_some_days_are_fetched(node, giver):
 def test_it_goes_on_where_it_was_after_the_node_died(node, giver, clock):
     order = place_backfill(node, *DAYS)
     list_due(node)
-    fetch_due(node)
+    Fetcher(node).fetch_due()
     assert len(giver.gets) == 1
     again = replace(node, boot_id=begin_boot(node))
     recover(again)

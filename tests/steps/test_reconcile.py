@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ichnode.steps.assemble import assemble_due
-from ichnode.steps.fetch import fetch_due
+from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import FETCHING, LOOKING
 from ichnode.steps.reconcile import look_due
 from ichnode.steps.recover import begin_boot
@@ -65,7 +65,7 @@ def work(node, clock, minutes):
     """Let the node do what is due, every half minute."""
     for _ in range(int(minutes * 2)):
         look_due(node)
-        while fetch_due(node) is not None:
+        while Fetcher(node).fetch_due() is not None:
             pass
         clock.forward(30)
 
@@ -295,3 +295,20 @@ def test_the_clock_is_set_back(node, giver, clock, head):
     clock.at = NOON - timedelta(days=1, hours=-2)
     look_due(node)
     assert giver.looks == 2
+
+
+def test_a_fetch_that_broke_off_is_due_again_while_the_node_runs(node, giver, clock, head, monkeypatch):
+    giver.add(head)
+    look_due(node)
+    clock.forward(61)
+    fetcher = Fetcher(node)
+    with monkeypatch.context() as broken:
+        broken.setattr("ichnode.steps.fetch.retrieve", lambda *given: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(OSError, match="full"):
+            fetcher.fetch_due()
+    assert row(node)["state"] == "fetching"
+    assert fetcher.fetch_due() is None, "not before its time"
+    assert row(node)["state"] == "pending"
+    clock.forward(61)
+    assert fetcher.fetch_due() is not None
+    assert (row(node)["state"], row(node)["attempts"]) == ("fetched", 2)
