@@ -130,8 +130,12 @@ def asking(
     except httpx2.ConnectTimeout:
         said = f"no connection within {web.connect_timeout_s:g} s. Check url, and that the service is running."
         raise PeerUnreachable(f"{_called(web)}: {said}") from None
+    except httpx2.ReadTimeout as error:  # it has taken the request
+        raise NoAnswer(_too_late(web)) from error
     except httpx2.TimeoutException as error:
         raise PeerUnreachable(_too_late(web)) from error
+    except (httpx2.ReadError, httpx2.RemoteProtocolError) as error:
+        raise NoAnswer(f"{_called(web)}{_broken(error)}") from None
     except httpx2.TransportError as error:
         raise PeerUnreachable(f"{_called(web)}{_broken(error)}") from None
 
@@ -139,6 +143,10 @@ def asking(
 def check(web: WebRemote, response: httpx2.Response) -> None:
     """Raise as `ask` does where an answer is about the service as a whole."""
     _check(web, response.status_code, response.headers.get("Retry-After", ""))
+
+
+class NoAnswer(PeerUnreachable):
+    """The service took the request, and did not answer it, or not to the end; it may answer others."""
 
 
 class NoSuchService(PeerRefused):

@@ -29,11 +29,15 @@ def wado(web: WebRemote, study_uid: str, series_uid: str, take: Take, most_bytes
 
     Raises
     ------
+    PeerBusy, NoAnswer
+        It cannot now, or does not begin to answer: this request, or any.
     PeerUnreachable, PeerRefused
         The service does not answer at all, or lets nobody in.
     """
     path = f"/studies/{quote(study_uid, safe='.')}/series/{quote(series_uid, safe='.')}"
     with connected(web) as client, asking(web, client, "GET", path, None, {"Accept": _ACCEPT}) as response:
+        if response.status_code == 403:  # one who may look may not have this: about the path, not the service
+            return Retrieved(f"{web.name} does not let the node have this series (HTTP 403): give it the right there.")
         try:
             check(web, response)
         except NoSuchService:
@@ -93,6 +97,10 @@ def _read(web: WebRemote, response: httpx2.Response, take: Take, most_bytes: int
             parser.write(chunk)
             if parts.too_long:
                 return Retrieved(f"{web.name} gives an instance of more than {most_bytes} bytes.")
+    except httpx2.TimeoutException:
+        return Retrieved(f"{web.name} fell silent for {web.timeout_s:g} s in the middle of the answer.")
+    except httpx2.TransportError:
+        return Retrieved(f"{web.name} broke off in the middle of the answer. Look at its log.")
     except MultipartParseError:
         return Retrieved(f"{web.name} gives an answer that cannot be taken apart. Look at its log.")
     if parts.refused:

@@ -14,10 +14,10 @@ from ichnode.dicom.archive import retrieve, source_remote
 from ichnode.dicom.retrieve import Instance
 from ichnode.dicom.scp import Received
 from ichnode.dicom.statuses import status_of
-from ichnode.errors import IchnodeError, PeerRefused, PeerUnreachable
-from ichnode.https import WebRemote
+from ichnode.errors import IchnodeError, PeerBusy, PeerRefused, PeerUnreachable
+from ichnode.https import NoAnswer, WebRemote
 from ichnode.log import get_logger
-from ichnode.steps.node import FETCHING, Node
+from ichnode.steps.node import FETCHING, LOOKING, Node
 from ichnode.steps.receive import receive_slice
 from ichnode.steps.reconcile import silent
 from ichnode.worklist import associations, deliveries, orders, retrievals
@@ -25,6 +25,8 @@ from ichnode.worklist.retrievals import Here, Retrieval
 
 WEB_AET = "WADO-RS"
 """What stands as sender where the archive has no AE title."""
+BEHIND = timedelta(seconds=5)
+"""So much later than the others a series is due at which the archive was found silent."""
 log = get_logger(__name__)
 
 
@@ -95,14 +97,16 @@ def _fetch(node: Node, one: Retrieval) -> None:
                 retrievals.put_back(tx, now, one, None, quiet_at)
             return
     with node.worklist.read() as tx:
-        circuit = deliveries.circuit(tx, FETCHING)
+        circuit, looks = deliveries.circuit(tx, FETCHING), deliveries.circuit(tx, LOOKING)
     try:
         error = _retrieve(node, one)
     except (PeerUnreachable, PeerRefused) as lost:
-        with node.worklist.write() as tx:
-            retrievals.put_back(tx, node.now(), one, lost.sentence, node.now())
-        silent(node, FETCHING, circuit.failures, lost)
-        return
+        if not isinstance(lost, PeerBusy | NoAnswer) or looks.failures:
+            again_at = silent(node, FETCHING, circuit.failures, lost) + BEHIND
+            with node.worklist.write() as tx:
+                retrievals.put_back(tx, node.now(), one, lost.sentence, again_at)
+            return
+        error = lost.sentence  # it answers the looks: what it cannot give is this series
     if circuit.failures:
         with node.worklist.write() as tx:
             deliveries.close_circuit(tx, node.now(), FETCHING)

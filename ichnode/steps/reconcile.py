@@ -62,13 +62,15 @@ def look_due(node: Node) -> None:
     log.info("source.looked", series=len(found), missing=filed)
 
 
-def silent(node: Node, circuit: str, failures: int, error: PeerUnreachable | PeerRefused) -> None:
-    """Ask the archive nothing for a while, the longer the more often it has failed."""
+def silent(node: Node, circuit: str, failures: int, error: PeerUnreachable | PeerRefused) -> datetime:
+    """Ask the archive nothing for a while, the longer the more often it has failed; returns until when."""
     source = node.settings.source
     delay_s = backoff_s(failures + 1, min(source.first_retry_s, source.look_every_s), source.longest_retry_s)
+    now = node.now()
     with node.worklist.write() as tx:
-        deliveries.break_circuit(tx, node.now(), circuit, error.sentence, delay_s)
+        deliveries.break_circuit(tx, now, circuit, error.sentence, delay_s)
     log.warning("source.silent", code=error.code, circuit=circuit, again_in_s=delay_s, remedy=error.sentence)
+    return now + timedelta(seconds=delay_s)
 
 
 def filters_of(node: Node) -> Filters:
