@@ -37,7 +37,7 @@ from ichnode.sections import (
     Section,
     SelectionSection,
 )
-from ichnode.source_section import SourceSection
+from ichnode.source_section import MOST_BACK_DAYS, SourceSection
 from ichnode.tls_section import TlsSection
 from ichnode.web_section import WebSection
 
@@ -87,6 +87,15 @@ class Settings(Section):
     def _one_outbox(self) -> Self:
         if shared := {d.name for d in self.destinations} & {c.name for c in self.channels}:
             raise ValueError(f"channels: {min(shared)} is the name of a destination, too: give it another one")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_forgotten_is_not_fetched_again(self) -> Self:
+        if self.source.retrieve and 0 < self.retention.records_days < MOST_BACK_DAYS + 1:
+            raise ValueError(
+                f"retention.records_days has to be 0, or {MOST_BACK_DAYS + 1} at least, where source.retrieve is set: "
+                "a look goes back as far, and would fetch, analyse and tell anew what was forgotten"
+            )
         return self
 
     @model_validator(mode="after")

@@ -34,7 +34,7 @@ class RetentionSection(Section):
     records_days: Days = Field(
         0,
         description="Days after which everything that is known of a study whose images are gone is removed, results "
-        "and names of patients included; 0: never. The journals stay.",
+        "and names of patients included; 0: never. The journals stay. At least 15 where source.retrieve is set.",
     )
 
     @model_validator(mode="after")

@@ -22,6 +22,9 @@ from ichnode.sections import (
     check_url,
 )
 
+MOST_BACK_DAYS = 14
+"""How far a look goes back after a long silence."""
+
 
 class SourceSection(Section):
     """The PACS that is asked for counts and for what should have come, by C-FIND (`aet`) or QIDO-RS (`url`)."""
@@ -47,7 +50,7 @@ class SourceSection(Section):
         "port, and needs a [[peers]] entry here), c-get, or wado-rs (with url); empty: nothing is looked for.",
     )
     look_every_s: Seconds = Field(300, description="Seconds between two looks at what the PACS has.")
-    look_back_h: float = Field(24, gt=0, le=336, description="Hours of studies that a look takes in.")
+    look_back_h: float = Field(24, gt=0, le=MOST_BACK_DAYS * 24, description="Hours of studies that a look takes in.")
     patience_s: Seconds = Field(180, description="Seconds in which a series may still come by itself.")
     at_once: int = Field(2, ge=1, le=16, description="Series that are fetched at once.")
     attempts: int = Field(4, ge=1, description="Attempts at one series; then it stands in the worklist as not fetched.")

@@ -258,3 +258,14 @@ def test_pages_are_not_opened_to_the_network_by_mistake(tmp_path, lines, sentenc
     file.write_text(f"[web]\n{lines}\n")
     with pytest.raises(ConfigError, match=re.escape(sentence)):
         load(file, environ={})
+
+
+@pytest.mark.parametrize(("days", "is_fetched_again"), [(14.5, True), (1, True), (0, False), (15, False)])
+def test_what_is_forgotten_sooner_than_a_look_reaches_back_is_refused(loaded, refusal, days, is_fetched_again):
+    source = "[source]\naet = 'PACS'\nretrieve = 'c-get'\n"
+    retention = f"[retention]\nimages_days = {min(days, 1)}\nleast_days = 0\nrecords_days = {days}\n"
+    loaded(retention)
+    if is_fetched_again:
+        assert "retention.records_days has to be 0, or 15 at least" in refusal(source + retention)
+    else:
+        loaded(source + retention)

@@ -10,12 +10,11 @@ from ichnode.core.wanted import Filters, Listed, ListedStudy, is_since, unwanted
 from ichnode.dicom.archive import StudyQuery, list_series, source_remote
 from ichnode.errors import PeerRefused, PeerUnreachable
 from ichnode.log import get_logger
+from ichnode.source_section import MOST_BACK_DAYS
 from ichnode.steps.node import LOOKING, Node
 from ichnode.worklist import deliveries, retrievals
 from ichnode.worklist.retrievals import Here, Retrieval
 
-MOST_BACK = timedelta(days=14)
-"""How far a look goes back after a long silence."""
 NOT_TO_BE_READ = frozenset(
     {"NOT_CT", "SCREEN_SAVE", "LOCALIZER", "DERIVED", "NOT_AXIAL", "NOT_HOUNSFIELD", "CONTRAST", "NOT_HEAD",
      "BONE_KERNEL", "NO_PIXELS", "NO_POSITIONS", "MIXED_GEOMETRY", "OVERLAPPING_VOLUMES", "SLICES_TOO_THICK"}
@@ -47,7 +46,7 @@ def look_due(node: Node) -> None:
     if looked and not circuit.failures and now < last + timedelta(seconds=source.look_every_s):
         return
     # After a silence of the archive, or of this node, as far back as it lasted.
-    since = max(last - timedelta(hours=source.look_back_h), now - MOST_BACK).astimezone()
+    since = max(last - timedelta(hours=source.look_back_h), now - timedelta(days=MOST_BACK_DAYS)).astimezone()
     until = now.astimezone() + timedelta(days=1)  # a scanner's clock may be ahead
     query = StudyQuery(since.strftime("%Y%m%d"), until.strftime("%Y%m%d"))
     remote = source_remote(source, node.settings.node.aet, source.timeout_s, node.settings.tls)
