@@ -41,11 +41,13 @@ from ichnode.steps.report import report_next
 from ichnode.steps.restraint import Restraint
 from ichnode.steps.retract import reject_next
 from ichnode.supervision import WorkerProcess
-from ichnode.tick import Tick
+from ichnode.tick import Tick, end_ticks
 from ichnode.web.server import WebServer
 from ichnode.worklist import jobs
 
 DRAIN_S = 30.0
+LONGEST_DRAIN_S = 120.0
+"""After this a node that still drains is no longer called alive; TimeoutStopSec of the unit says the same."""
 CLOCK_S = 1.0
 _GOES_ON = "The node goes on as it was."
 PRUNE_S, SWEEP_S = 60.0, 3600.0
@@ -168,7 +170,7 @@ class Daemon:
         worker = WorkerProcess(node, died, lambda word: deliver_all() if word == "done" else None)
 
         def make_reports() -> None:
-            while report_next(node) or reject_next(node):
+            while not node.draining.is_set() and (report_next(node) or reject_next(node)):
                 deliver_all()
 
         def assemble() -> datetime | None:
@@ -211,17 +213,19 @@ class Daemon:
             self._service.stopping()
         else:
             self._service.reloading()
-        if web is not None:
-            web.drain()
-        log.info("node.draining", associations=scp.active_associations())
-        if not scp.drain(DRAIN_S):
-            log.warning("node.drain_incomplete", remedy="associations were still open and are aborted now")
-        scp.stop()
-        if web is not None:
-            web.stop()
-        scheduler.shutdown(wait=True)
-        shadow.stop()
-        worker.stop(DRAIN_S)
+        with self._service.alive_for(LONGEST_DRAIN_S):
+            node.draining.set()
+            if web is not None:
+                web.drain()
+            log.info("node.draining", associations=scp.active_associations())
+            if not scp.drain(DRAIN_S):
+                log.warning("node.drain_incomplete", remedy="associations were still open and are aborted now")
+            scp.stop()
+            if web is not None:
+                web.stop()
+            end_ticks(scheduler, threads)
+            shadow.stop()
+            worker.stop(DRAIN_S)
 
     def _open_ports(self, scp: StoreScp) -> tuple[int | None, int | None]:
         try:

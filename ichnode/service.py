@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 
 from ichnode.log import get_logger
 
@@ -45,6 +47,23 @@ class ServiceManager:
         """Say that the node still moves."""
         if self.watchdog_s is not None:
             self._tell("WATCHDOG=1")
+
+    @contextmanager
+    def alive_for(self, longest_s: float, every_s: float = 1.0) -> Iterator[None]:
+        """Say inside the block again and again that the node still moves, but no longer than this."""
+        over, end = threading.Event(), time.monotonic() + longest_s
+
+        def say() -> None:
+            while not over.wait(every_s) and time.monotonic() < end:
+                self.alive()
+
+        thread = threading.Thread(target=say, name="alive", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def reloading(self) -> None:
         """Say that the node drains to begin anew by another configuration; `ready` follows."""

@@ -8,12 +8,23 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from ichnode.errors import IchnodeError
 from ichnode.log import get_logger, place_of
 
 log = get_logger(__name__)
+
+
+def end_ticks(scheduler: BackgroundScheduler, threads: ThreadPoolExecutor) -> None:
+    """Call no tick any more, and return when those that are at it have ended.
+
+    In two steps: a scheduler that waits itself holds the lock meanwhile that a tick needs to ask for another call, and
+    both would wait for ever.
+    """
+    scheduler.shutdown(wait=False)
+    threads.shutdown(wait=True)
 
 
 class Tick:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
@@ -14,6 +15,9 @@ from ichnode.config import Settings
 from ichnode.daemon import Daemon
 from ichnode.service import ServiceManager
 from ichnode.tick import Tick
+from ichnode.worklist import schema
+from tests.made import Clock, analysed_series, rows, study_facts
+from tests.notify.receivers import HttpReceiver
 from tests.peers import wait_until
 from tests.running import RunningNode, running
 
@@ -100,4 +104,45 @@ def test_the_running_program_says_when_it_is_ready_alive_and_stopping(tmp_path, 
         os.kill(node.pid, signal.SIGTERM)
         wait_until(lambda: listener.hears("STOPPING=1"), 60)
         assert node.stop() == 0
+    listener.socket.close()
+
+
+def test_a_stop_with_a_backlog_ends_after_what_is_in_hand_and_is_called_alive_meanwhile(
+    tmp_path, tiny_bundle, monkeypatch
+):
+    listener, may_answer = Listener(str(tmp_path / "notify")), threading.Event()
+    for name, value in {**listener.environ, "WATCHDOG_USEC": "120000000"}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "secret").write_text("0123456789abcdef0123456789abcdef\n")
+
+    def reply(got):
+        assert may_answer.wait(60)
+        return 204, b"", {}
+
+    webhook = HttpReceiver(reply)
+    channel = {"name": "oncall", "kind": "webhook", "url": webhook.url, "secret_file": str(tmp_path / "secret")}
+    node = RunningNode(tmp_path / "node", engine={"bundle": str(tiny_bundle.folder)}, channels=[channel])
+    node.data.mkdir(parents=True)
+    node.worklist.migrate()
+    clock = Clock(datetime.now(UTC) - timedelta(minutes=1))
+    for number in range(4):
+        analysed_series(node.worklist, clock, study_facts(f"study {number}"), score=0.9, destinations=())
+
+    def states():
+        return sorted(row["state"] for row in rows(node.worklist, schema.deliveries))
+
+    with webhook.listening():
+        with running(node):
+            wait_until(lambda: states() == ["pending"] * 3 + ["sending"] and webhook.posts, 60)
+            os.kill(node.pid, signal.SIGTERM)
+            wait_until(lambda: listener.hears("STOPPING=1"), 60)
+            listener.heard.clear()
+            wait_until(lambda: listener.hears("WATCHDOG=1"), 60, "it is alive while it drains")
+            may_answer.set()
+            assert node.stop() == 0
+            assert states() == ["delivered"] + ["pending"] * 3
+            assert len(webhook.posts) == 1
+        with running(node):
+            wait_until(lambda: states() == ["delivered"] * 4, 60, "the next start goes on")
+            assert node.stop() == 0
     listener.socket.close()

@@ -11,7 +11,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from ichnode.errors import TransientError
-from ichnode.tick import Tick
+from ichnode.tick import Tick, end_ticks
 from tests.peers import wait_until
 
 SELDOM = 3600.0
@@ -145,3 +145,30 @@ def test_after_the_clock_was_set_back_it_counts_from_now(scheduler):
     before = act.calls
     tick.join_again()
     wait_until(lambda: act.calls > before + 3)
+
+
+def test_the_end_waits_for_a_tick_that_asks_for_another_one_meanwhile():
+    begun, ending, asked = threading.Event(), threading.Event(), threading.Event()
+
+    class Threads(ThreadPoolExecutor):
+        def shutdown(self, wait=True):
+            ending.set()
+            super().shutdown(wait)
+
+    threads = Threads(2)
+    scheduler = BackgroundScheduler(executors={"default": threads}, timezone="UTC")
+
+    def act():
+        begun.set()
+        assert ending.wait(60)
+        scheduler.add_job(print, id="another tick")  # as `Tick.wake` does, which saw the scheduler run a moment ago
+        asked.set()
+
+    scheduler.start()
+    scheduler.add_job(act)
+    assert begun.wait(60)
+    end = threading.Thread(target=end_ticks, args=(scheduler, threads), daemon=True)
+    end.start()
+    end.join(60)
+    assert not end.is_alive()
+    assert asked.is_set()

@@ -23,7 +23,7 @@ def announce_due(node: Node) -> datetime | None:
     """
     rules = {channel.name: channel.rule for channel in node.settings.channels}
     ladders = {channel.name: channel.ladder for channel in node.settings.channels}
-    while True:
+    while not node.draining.is_set():
         with node.worklist.read() as tx:
             due = notices.next_look_at(tx)
         if due is None or due > node.now():
@@ -35,3 +35,4 @@ def announce_due(node: Node) -> datetime | None:
                 filed = notices.escalate(tx, node.now(), ladders)
         for one in filed or ():
             log.info("notice.filed", study=one.study_id, channel=one.channel, kind=one.kind, call=one.called)
+    return None

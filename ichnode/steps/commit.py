@@ -33,7 +33,7 @@ def commit_due(node: Node, destination: DestinationSection) -> datetime | None:
         When to look again; None when nothing waits.
     """
     name, policy = destination.name, node.settings.delivery
-    while True:
+    while not node.draining.is_set():
         with node.worklist.read() as tx:
             open_until = deliveries.circuit(tx, name).open_until
             due = commitments.next_request_at(tx, name)
@@ -48,6 +48,7 @@ def commit_due(node: Node, destination: DestinationSection) -> datetime | None:
             request = commitments.request(tx, node.now(), name, transaction_uid, policy.commitment_wait_s)
         if request is not None:
             _ask(node, destination, request)
+    return None
 
 
 def take_report(node: Node, report: CommitmentReport) -> None:

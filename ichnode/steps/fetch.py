@@ -66,7 +66,7 @@ def _let_go(node: Node, one: Retrieval) -> None:
 
 def _claimed(node: Node) -> Retrieval | None:
     source, now = node.settings.source, node.now()
-    if not source.retrieve or node.spool.below(node.settings.receive.low_disk_bytes):
+    if node.draining.is_set() or not source.retrieve or node.spool.below(node.settings.receive.low_disk_bytes):
         return None
     with node.worklist.read() as tx:
         circuit = deliveries.circuit(tx, FETCHING)

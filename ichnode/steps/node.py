@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +38,9 @@ class Node:
         The clock.
     decoders : Decoders
         For compressed pixels in a process that must not die of them.
+    draining : threading.Event
+        Set when the node is about to end: a step finishes what it has in hand and claims nothing more. What is due
+        stays due, for the next start.
     """
 
     settings: Settings
@@ -45,6 +49,7 @@ class Node:
     boot_id: str
     now: Callable[[], datetime] = utc_now
     decoders: Decoders = field(default_factory=Decoders, compare=False)
+    draining: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
     def destinations(self) -> list[str]:

@@ -59,6 +59,8 @@ def list_due(node: Node) -> datetime | None:
     datetime or None
         When to come again: at once while there is something to ask.
     """
+    if node.draining.is_set():
+        return None
     with node.worklist.read() as tx:
         finished = orders.finished(tx)
     for order_id in finished:

@@ -72,7 +72,7 @@ def empty(node: Node, outlet: Outlet) -> datetime | None:
     Returns
     -------
     datetime or None
-        When to look again; None when nothing waits.
+        When to look again; None when nothing waits, or when the node drains.
     """
     name = outlet.name
     with node.worklist.read() as tx:
@@ -90,13 +90,14 @@ def empty(node: Node, outlet: Outlet) -> datetime | None:
             return max(due, circuit.open_until)
         if not _answers(node, outlet):
             return due_again_at(node, name)
-    while True:
+    while not node.draining.is_set():
         with node.worklist.write() as tx:
             claimed = deliveries.claim_deliveries(tx, node.now(), name, node.boot_id, outlet.most)
         if not claimed:
             return due_again_at(node, name)
         if not _send(node, outlet, claimed):
             return due_again_at(node, name)
+    return None
 
 
 def due_again_at(node: Node, name: str) -> datetime | None:

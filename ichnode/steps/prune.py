@@ -186,7 +186,7 @@ def _unlink_all(node: Node) -> tuple[int, int]:
             taken, unused = retention.take_removals(tx, AT_ONCE)
             freed += node.spool.discard(*unused)
         files += len(unused)
-        if taken < AT_ONCE:
+        if taken < AT_ONCE or node.draining.is_set():
             return files, freed
 
 

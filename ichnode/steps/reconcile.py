@@ -35,7 +35,7 @@ class Wish:
 def look_due(node: Node) -> None:
     """Ask the archive for the head CTs of the last hours, where it is time for that."""
     source, now = node.settings.source, node.now()
-    if not source.retrieve:
+    if node.draining.is_set() or not source.retrieve:
         return
     with node.worklist.read() as tx:
         circuit = deliveries.circuit(tx, LOOKING)

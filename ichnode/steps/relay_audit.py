@@ -37,7 +37,7 @@ def relay_audit(node: Node) -> datetime | None:
     if circuit.open_until is not None and node.now() < circuit.open_until:
         return circuit.open_until
     files = section.ca_file, section.client_certificate, section.client_key
-    while True:
+    while not node.draining.is_set():
         with node.worklist.read() as tx:
             rows = relays.next_rows(tx, ATNA, AT_ONCE)
             people = relays.concerned(tx, {key for row in rows for key in _studies(row)})
@@ -55,6 +55,7 @@ def relay_audit(node: Node) -> datetime | None:
         with node.worklist.write() as tx:
             relays.sent(tx, ATNA, rows[-1]["id"])
             deliveries.close_circuit(tx, node.now(), ATNA)
+    return None
 
 
 def _message(node: Node, row: dict[str, Any], people: dict[int, tuple[str, str]]) -> bytes:

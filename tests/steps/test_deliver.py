@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -246,6 +247,25 @@ def test_an_error_in_the_middle_leaves_nothing_being_sent_for_ever(node, clock, 
         run(1)
     assert states(node) == ["delivered"]
     assert pacs.stored == [uid, uid], "the same object, so that the PACS has it once"
+
+
+def test_a_node_that_drains_claims_nothing_more_and_the_next_start_goes_on(node, pacs, outbox, run_of):
+    uids = [outbox(name) for name in ("one", "two", "three")]
+    given = []
+
+    def give(claimed):
+        given.extend(claimed)
+        node.draining.set()
+        return [outbox_step.Answer(one, 0, None, False) for one in claimed]
+
+    assert outbox_step.empty(node, outbox_step.Outlet("pacs", lambda: None, give, most=1)) is None
+    assert len(given) == 1
+    assert states(node) == ["delivered", "pending", "pending"]
+    with pacs.listening():
+        assert deliver_due(node, node.settings.destinations[0]) is None
+        assert pacs.stored == []
+        run_of(replace(node, draining=threading.Event()), 1)
+    assert pacs.stored == uids[1:]
 
 
 def test_a_node_that_died_while_sending_sends_the_same_object_again(node, clock, pacs, outbox, run):
