@@ -35,7 +35,11 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
     say(f"pages: a worklist of {STUDIES} studies is made")
     settings = Settings.model_validate({"node": {"data": str(folder / "pages")}, "web": {"port": 0}})
     node = replace(open_node(settings, "boot"), now=lambda: NOW)
-    middle = _fill(node)
+    middle = fill(node)
+    with node.worklist.write() as tx:
+        accounts.add(tx, NOW, "bench", "reader", hash_password("only for this benchmark"))
+        searches.keep(tx, NOW, "bench", "known", "patient 77777")
+        searches.keep(tx, NOW, "bench", "nobody", "zzzz")
     server = WebServer(node)
     server.start()
     asked = {
@@ -76,18 +80,16 @@ def _milliseconds(client: httpx2.Client, address: str) -> tuple[float, float]:
     return statistics.median(wall), statistics.median(cpu)
 
 
-def _fill(node: Node) -> str:
+def fill(node: Node, first: int = 1) -> str:
+    """Put 100,000 studies into the worklist, numbered from `first`; return the key of the one in the middle."""
     chance = Random(1)
     rows: tuple[list[dict[str, Any]], ...] = ([], [], [])
-    for number in range(1, STUDIES + 1):
+    for number in range(first, first + STUDIES):
         for table, row in zip(rows, _study(number, chance), strict=True):
             table.append(row)
     with node.worklist.write() as tx:
-        accounts.add(tx, NOW, "bench", "reader", hash_password("only for this benchmark"))
         for table, values in zip((schema.studies, schema.series, standings), rows, strict=True):
             tx.execute(insert(table), values)
-        searches.keep(tx, NOW, "bench", "known", "patient 77777")
-        searches.keep(tx, NOW, "bench", "nobody", "zzzz")
     middle = sorted((r["rank"], r["minus_score"], r["age_key"], r["study_id"]) for r in rows[2])[STUDIES // 2]
     return "_".join(repr(part) for part in middle)
 

@@ -7,7 +7,7 @@ from PIL import Image
 from tests.generated import ROOT
 from tests.web.window import SCREENSHOTS
 
-NAMES = ("worklist", "node", "rules", "audit", "agreement", "sign-in")
+NAMES = ("worklist", "node", "rules", "api", "audit", "agreement", "sign-in")
 SHOWN = [*(f"{name}-{theme}" for name in NAMES for theme in ("dark", "light")), "worklist-narrow"]
 TALLEST = {"worklist": 930, "audit": 930, "sign-in": 440}
 

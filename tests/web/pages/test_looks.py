@@ -111,6 +111,16 @@ def test_every_page_fits_a_narrow_screen(lively, somebody):
     assert wide == {}
 
 
+def test_two_large_screens_side_by_side_are_used(lively, somebody):
+    one = somebody("administrator", width=5120, height=1440)
+    for name, path in PAGES.items():
+        if name != "sign-in":
+            one.go(path)
+            assert one.page.evaluate("document.documentElement.scrollWidth") <= 5120, name
+    one.go("/")
+    expect(one.page.locator("#list a.open").first).to_be_in_viewport()
+
+
 def test_no_string_of_a_data_set_is_taken_for_anything_but_text(morning, somebody):
     strings = ("patient_name", "patient_id", "accession_number", "study_description", "station_name")
     hostile = study_facts("hostile", **dict.fromkeys(strings, ATTACK), patient_birth_date='"><b>', patient_sex="<i>")
