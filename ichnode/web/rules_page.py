@@ -39,7 +39,7 @@ def try_rules(request: Request, visitor: Visitor) -> Response:
 
 
 def try_rules_json(request: Request, visitor: Visitor) -> Response:
-    """Say it to a program."""
+    """Say what the node would do with DICOM files, and why; nothing is kept."""
     tried = judged(node_of(request), request.state.form)
     note_view(request, visitor, "rules.tried", files=tried["files"])
     return JSONResponse(tried)

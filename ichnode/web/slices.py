@@ -73,7 +73,7 @@ def series_stack(request: Request, visitor: Visitor) -> Response:
 
 
 def planes(request: Request, visitor: Visitor) -> Response:
-    """Give some slices in Hounsfield units; see `ichnode.steps.stack.part_of`."""
+    """Give some slices in Hounsfield units: of each 4 bytes of length (0: unreadable), then `ichnode.core.planes`."""
     node, stack = node_of(request), _named(request)
     part = request.path_params["part"]
     if part >= stack.parts:
