@@ -30,6 +30,7 @@ REJECTIONS: Mapping[str, str] = {
     "SLICES_TOO_THICK": "The slices are too thick to be read.",
     "SPACING_TOO_WIDE": "The slices lie too far apart to be read.",
     "ANOTHER_SERIES_CHOSEN": "Another series of the same study suits better and was read.",
+    "REMNANT": "Only some of the images came again that were read before and removed since; the answer to all stands.",
     "PIXELS_UNREADABLE": "The pixel data of a slice cannot be decoded.",
     "ANALYSIS_FAILED": "The analysis failed repeatedly for a technical reason.",
 }

@@ -103,10 +103,15 @@ def look_at(slices: tuple[Slice, ...], policy: SelectionPolicy) -> Look:
 def _close(node: Node, row: SeriesRow, look: Look, decision: Close) -> None:
     now = node.now()
     report_all = node.settings.report.not_analysed == "every-series"
-    reason = _rejection(row, look)
+    with node.worklist.read() as tx:
+        remnant = assembly.is_remnant(tx, row)
+    # A few slices say less than the whole that was read: nothing supersedes its answer.
+    reason = because("REMNANT") if remnant else _rejection(row, look)
     if reason is not None:
         with node.worklist.write() as tx:
-            done = assembly.ignore(tx, now, row, decision.because, reason, look.preference, report_all)
+            done = assembly.ignore(
+                tx, now, row, decision.because, reason, look.preference, report_all, answer_stands=remnant
+            )
         _tell(done, row, reason.code)
         return
     until = _waits_until(node, now, row, decision, look)

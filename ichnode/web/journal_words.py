@@ -19,7 +19,9 @@ _WORDS: dict[str, Callable[[Detail], str]] = {
     "series.closed": lambda d: (
         f"Series complete: {d['because']}" + (f"; missing: {d['missing']}" if d["missing"] else "")
     ),
-    "series.ignored": lambda d: f"Not to be analysed: {d['reason']}",
+    "series.ignored": lambda d: (
+        f"Not to be analysed: {d['reason']}" + ("; the answer before stands" if d.get("answer_stands") else "")
+    ),
     "series.outranked": _plain("A better reconstruction of the study is read instead"),
     "series.reconsidered": _plain("Considered again: the series that was read instead is out"),
     "series.purged": lambda d: f"Images, heat maps and files of the reports removed: {d['because']}",

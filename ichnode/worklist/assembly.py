@@ -159,13 +159,22 @@ def close(
     return True
 
 
+def is_remnant(tx: Connection, row: SeriesRow) -> bool:
+    """Tell whether the answer that stands was made of more instances than are here: the others were purged."""
+    of_row = schema.results.c.series_id == row.id, schema.results.c.superseded_at.is_(None)
+    outcome = tx.scalar(select(schema.results.c.outcome).where(*of_row))
+    return outcome is not None and len({instance for instance, _ in outcome.get("order", ())}) > row.received
+
+
 def ignore(
-    tx: Connection, at: datetime, row: SeriesRow, because: str, reason: Warned, preference: dict[str, Any], report: bool
-) -> bool:
+    tx: Connection, at: datetime, row: SeriesRow, because: str, reason: Warned, preference: dict[str, Any],
+    report: bool, *, answer_stands: bool = False,
+) -> bool:  # fmt: skip
     """Close a series without analysis, with its reason; queue the report that says so. Returns as `close`.
 
     With a result that was made before, the report is queued even without `report`: that result no longer holds. When
-    it was the series chosen for its study, those that lost against it are looked at again.
+    it was the series chosen for its study, those that lost against it are looked at again. Not so with `answer_stands`:
+    its result goes on to hold, and it goes on to be the one chosen.
     """
     changed = tx.execute(
         update(_S)
@@ -177,12 +186,16 @@ def ignore(
     ).rowcount  # fmt: skip
     if not changed:
         return False
-    if _forget_choice(tx, row):
-        _reconsider(tx, at, row)
-    if report or _has_result(tx, row.id):
-        queue_job(tx, at, row.id, row.revision, "report", reason)
+    if not answer_stands:
+        if _forget_choice(tx, row):
+            _reconsider(tx, at, row)
+        if report or _has_result(tx, row.id):
+            queue_job(tx, at, row.id, row.revision, "report", reason)
     wake_siblings(tx, at, row)
-    note(tx, at, "series.ignored", row.study_id, row.id, revision=row.revision, because=because, reason=reason.code)
+    note(
+        tx, at, "series.ignored", row.study_id, row.id, revision=row.revision, because=because, reason=reason.code,
+        **({"answer_stands": True} if answer_stands else {}),
+    )  # fmt: skip
     return True
 
 

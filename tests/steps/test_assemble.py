@@ -9,7 +9,8 @@ import pytest
 from ichnode.errors import PeerUnreachable
 from ichnode.steps import assemble
 from ichnode.steps.assemble import assemble_due
-from ichnode.worklist import schema
+from ichnode.worklist import retention, schema
+from ichnode.worklist.retention import Rule
 from tests.made import events, head_slices, rows, series_row, study_facts, take
 from tests.steps.pacs import Pacs
 from tests.steps.scene import Scene
@@ -346,3 +347,29 @@ def test_the_journal_tells_the_story(scene):
         "series.reopened",
         "series.closed", "job.claimed", "result.made", "delivery.claimed", "delivery.accepted",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [3, 20])
+def test_some_slices_of_a_purged_series_do_not_overturn_its_answer_and_all_of_them_may(scene, number):
+    scene.send_all(THIN, facts("thin"))
+    scene.run(60)
+    scene.send_all(THICK, facts("thick"))
+    scene.run(60)
+    before, sent = scene.current(facts("thick")), len(scene.pacs)
+    with scene.worklist.write() as tx:
+        tx.execute(schema.studies.update().values(notices_due_at=None))
+        rule = Rule(scene.clock())
+        (thick,) = [one for one in retention.candidates(tx, rule) if one.id == before["series_id"]]
+        assert retention.purge(tx, scene.clock(), thick, rule, "age")
+    scene.send_all(THICK[:number], facts("thick"))
+    scene.run(3600)
+    assert scene.verdict("thick") == "ignored REMNANT"
+    assert scene.current(facts("thick")) == before
+    assert scene.verdict("thin") == "ignored ANOTHER_SERIES_CHOSEN", "it is not read in its place"
+    assert len(scene.pacs) == sent
+    ignored = [one for one in rows(scene.worklist, schema.journal) if one["event"] == "series.ignored"]
+    assert ignored[-1]["detail"]["answer_stands"] is True
+    scene.send_all(THICK[number:], facts("thick"))
+    scene.run(3600)
+    assert scene.verdict("thick") == "closed"
+    assert scene.current(facts("thick"))["id"] != before["id"]
