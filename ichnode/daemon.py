@@ -186,13 +186,13 @@ class Daemon:
             if overdue and free_leases(node):
                 report.wake()
 
-        shadow = ShadowProcess(node)
+        shadow, restraint = ShadowProcess(node), Restraint()
         report = Tick("report", make_reports)
         ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), announce, *deliver, *commit]
         ticks += [*notify, Tick("shadow", shadow.look, 5.0), *pull]
         ticks += [
-            Tick("prune", partial(prune_due, node, Restraint()), PRUNE_S),
-            Tick("sweep", partial(sweep_due, node), SWEEP_S),
+            Tick("prune", partial(prune_due, node, restraint), PRUNE_S),
+            Tick("sweep", partial(sweep_due, node, restraint), SWEEP_S),
             Tick("certificates", partial(watch_certificates, node), CERTIFICATES_S),
         ]
         if self._settings.audit.host:

@@ -64,9 +64,10 @@ class Pruned:
     forgotten: int = 0
 
 
-def sweep_due(node: Node) -> None:
+def sweep_due(node: Node, restraint: Restraint) -> None:
     """Remove what attempts that were cut short left behind."""
-    sweep_strays(node)
+    if restraint.clock_is_believed(node):
+        sweep_strays(node)
 
 
 def prune_due(node: Node, restraint: Restraint) -> None:
@@ -89,11 +90,12 @@ def plan(node: Node, restraint: Restraint | None = None) -> Plan:
     wanted = max(0, watermark - node.spool.free_bytes())
     if wanted and (_is_marked(node) or (restraint and not restraint.disk_gains(node))):
         wanted = 0
-    if not section.images_days and not wanted:
+    ages = section.images_days and (restraint is None or restraint.clock_is_believed(node))
+    if not ages and not wanted:
         return Plan()
     days = section.least_days if wanted else section.images_days
     rule = _rule(node, days)
-    by_age = now - timedelta(days=section.images_days) if section.images_days else None
+    by_age = now - timedelta(days=section.images_days) if ages else None
     parts = _parts(node)
     chosen: list[tuple[Candidate, str]] = []
     freed, kept = 0, dict.fromkeys((TEACHES, JUDGES), 0)
@@ -144,7 +146,7 @@ def prune(node: Node, restraint: Restraint | None = None) -> Pruned:
     files, freed = _unlink(node)
     if freed and any(because == "disk" for _, because in planned.series):
         restraint.unlinked(node, free_before, freed)
-    return Pruned(purged, left[0] + files, left[1] + freed, _forget(node))
+    return Pruned(purged, left[0] + files, left[1] + freed, _forget(node) if restraint.clock_is_believed(node) else 0)
 
 
 def node_id(node: Node) -> str:

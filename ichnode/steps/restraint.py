@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +11,10 @@ from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.worklist import retention
 
+AHEAD_S = 3600.0
+"""So much more than the monotonic clock may the wall clock advance."""
+BELIEVED_AFTER_S = 86400.0
+"""A wall clock that was set forward and stays so is believed after that."""
 log = get_logger(__name__)
 
 
@@ -30,8 +36,11 @@ class Restraint:
         Series that could not be marked; the rest goes without them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.refused: set[int] = set()
+        self._monotonic = monotonic
+        self._begun: tuple[datetime, float] | None = None
+        self._ahead_since: float | None = None
         self._missing: _Gain | None = None
 
     def unlinked(self, node: Node, free_before: int, unlinked_bytes: int) -> None:
@@ -55,4 +64,24 @@ class Restraint:
         if node.spool.free_bytes() + came < self._missing.free_bytes + self._missing.unlinked_bytes // 2:
             return False
         self._missing = None
+        return True
+
+    def clock_is_believed(self, node: Node) -> bool:
+        """Tell whether age may be judged: not where the clock was set forward since the start, until a day later."""
+        wall, steady = node.now(), self._monotonic()
+        wall_then, steady_then = self._begun = self._begun or (wall, steady)
+        ahead_s = (wall - wall_then).total_seconds() - (steady - steady_then)
+        if ahead_s <= AHEAD_S:
+            self._ahead_since = None
+            return True
+        if self._ahead_since is None:
+            self._ahead_since = steady
+            log.warning(
+                "retention.clock_set_forward", ahead_s=round(ahead_s),
+                remedy="Nothing goes because of its age for a day. Put the clock right; if it is right now, restart "
+                "the node or wait.",
+            )  # fmt: skip
+        if steady - self._ahead_since < BELIEVED_AFTER_S:
+            return False
+        self._begun, self._ahead_since = (wall, steady), None
         return True

@@ -449,3 +449,39 @@ def test_one_series_that_cannot_be_marked_does_not_keep_the_others(make_node, cl
         assert [prune(node, restraint).series for _ in range(2)] == [0, 1]
     assert [(one["event"], one.get("series")) for one in logged][:1] == [("retention.series_stays", 1)]
     assert (state_of(node, 1), state_of(node, 2)) == ("closed", "purged")
+
+
+def test_a_clock_that_is_set_forward_makes_nothing_old_for_a_day(make_node, clock, slice_files):
+    node = make_node(retention={"images_days": 30, "records_days": 30, "free_bytes": 0}, destinations=[PACS])
+    three_old_series(node, clock, slice_files)
+    steady = [0.0]
+    restraint = Restraint(lambda: steady[0])
+
+    def passes(seconds):
+        steady[0] += seconds
+        clock.forward(seconds)
+        done = prune(node, restraint)
+        return done.series, done.forgotten
+
+    with capture_logs() as logged:
+        assert passes(60) == (0, 0)
+        clock.forward(365 * DAY_S)
+        assert [passes(60), passes(DAY_S / 2)] == [(0, 0), (0, 0)]
+        clock.forward(-365 * DAY_S)
+        assert passes(60) == (0, 0)
+        clock.forward(365 * DAY_S)
+        assert [passes(60), passes(DAY_S - 60)] == [(0, 0), (0, 0)]
+    assert [one["event"] for one in logged] == ["retention.clock_set_forward"] * 2
+    assert passes(60) == (3, 2), "so it is right"
+    assert restraint.clock_is_believed(node)
+
+
+def test_time_that_really_passes_is_believed(make_node, clock, slice_files):
+    node = make_node(retention={"images_days": 30, "free_bytes": 0}, destinations=[PACS])
+    three_old_series(node, clock, slice_files)
+    steady = [0.0]
+    restraint = Restraint(lambda: steady[0])
+    assert prune(node, restraint).series == 0
+    steady[0] += 31 * DAY_S
+    clock.forward(31 * DAY_S)
+    assert prune(node, restraint).series == 3
