@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 from ichnode.config import Settings
@@ -18,7 +19,8 @@ _REMEDY = "The node does not run, is still starting, or hangs: see its log."
 def healthy(settings: Settings) -> Check:
     """Tell whether the DICOM port takes connections and the pages answer; a remedy says that the node is not well.
 
-    Images matter more than pages: a node whose pages have no port, since another program has it, is well.
+    Images matter more than pages: a node whose pages have no port, since another program has it, is well, and so is one
+    whose pages turn people away because too many ask at once.
     """
     host, tls = settings.node.host, settings.tls
     port = settings.node.port if tls.plain_port or not tls.certificate else tls.port
@@ -36,7 +38,9 @@ def healthy(settings: Settings) -> Check:
         return Check("port", f"{found}; the pages have no port")
     except (OSError, HTTPException) as error:
         return Check("pages", f"/healthz: {_why(error)}", _REMEDY)
-    return Check("pages", f"{found}; /healthz says {said}", "" if said == 200 else _REMEDY)
+    if said == HTTPStatus.SERVICE_UNAVAILABLE:  # of the server itself: /healthz never says so
+        return Check("pages", f"{found}; the pages are crowded")
+    return Check("pages", f"{found}; /healthz says {said}", "" if said == HTTPStatus.OK else _REMEDY)
 
 
 def _health_of_the_pages(settings: Settings) -> int:

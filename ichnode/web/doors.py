@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from anyio import to_thread
+from anyio import fail_after, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -27,6 +27,8 @@ from ichnode.web.visitor import Visitor, require, touch_session
 SAFE = ("GET", "HEAD", "OPTIONS")
 CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
 FORM_BYTES = 64 << 10
+BODY_S, SLOWEST_BYTES_S = 20.0, 50_000
+"""A body has this time, and what the largest one that is taken needs at this speed."""
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 Endpoint = Callable[[Request, Visitor], Response]
@@ -84,17 +86,20 @@ async def admit_body(request: Request, most: int) -> None:
     Raises
     ------
     Refused
-        413 when it is larger than `most`, said or found; 400 when it is no form.
+        413 when it is larger than `most`, said or found; 408 when it does not come in time; 400 when it is no form.
     """
     said = request.headers.get("Content-Length", "")
     if said.isdigit() and int(said) > most:
         raise Refused(413, "TOO_LARGE", f"At most {most} bytes are taken at once; send less.")
     taken = _count(request, most)
     try:
-        if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() in FORMS:
-            request.state.form = await request.form(max_files=2000, max_fields=100)
-        else:
-            request.state.form, request.state.body = FormData(), await request.body()
+        with fail_after(BODY_S + most / SLOWEST_BYTES_S):
+            if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() in FORMS:
+                request.state.form = await request.form(max_files=2000, max_fields=100)
+            else:
+                request.state.form, request.state.body = FormData(), await request.body()
+    except TimeoutError:
+        raise Refused(408, "TOO_SLOW", "What was sent did not come to its end in time; nothing was done.") from None
     except (MultiPartException, HTTPException, ClientDisconnect):
         if taken[0] > most:
             raise Refused(413, "TOO_LARGE", f"At most {most} bytes are taken at once; send less.") from None

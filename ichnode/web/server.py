@@ -14,6 +14,7 @@ from ichnode.errors import ConfigError
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.web.app import create_app
+from ichnode.web.wire import BoundedProtocol
 
 AGAIN_S = 5.0
 CONNECTIONS = 512
@@ -49,8 +50,8 @@ class WebServer:
         self.port = 0
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self.app, http="h11", ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
-                proxy_headers=False, server_header=False, limit_concurrency=CONNECTIONS,
+                self.app, http=BoundedProtocol, ws="none", lifespan="off", loop="asyncio", log_config=None,
+                access_log=False, proxy_headers=False, server_header=False, limit_concurrency=CONNECTIONS,
                 timeout_graceful_shutdown=DRAIN_S, ssl_certfile=web.certificate or None,
                 ssl_keyfile=web.certificate_key or None,
             )
