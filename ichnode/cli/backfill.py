@@ -106,6 +106,7 @@ def _count(node: Node, first: date, last: date) -> int:
 
 
 def _list(node: Node) -> int:
+    from ichnode.steps.order import held
     from ichnode.worklist import orders
 
     with node.worklist.read() as tx:
@@ -116,6 +117,8 @@ def _list(node: Node) -> int:
             f"{order.id}  {order.state:8} {order.kind}, {what}: {so_far.fetched} of {so_far.listed} series of "
             f"{so_far.studies} studies fetched, {so_far.failed} failed" + (", listing" if order.next_date else "")
         )
+        if why := held(node, order):
+            click.echo(f"   {why}")
     if not found:
         click.echo("There is no order.")
     return 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
+from ichnode.core.lifecycle import OrderState
 from ichnode.core.wanted import Listed, ListedStudy, unwanted
 from ichnode.dicom.archive import StudyQuery, list_series, source_remote
 from ichnode.errors import ConfigError, PeerRefused, PeerUnreachable
 from ichnode.log import get_logger
-from ichnode.steps.node import LOOKING, Node
+from ichnode.steps.node import Node
 from ichnode.steps.reconcile import Wish, file_missing, filters_of, is_old, silent
 from ichnode.worklist import deliveries, orders, retrievals, views
 from ichnode.worklist.orders import Order
@@ -68,22 +69,39 @@ def list_due(node: Node) -> datetime | None:
             orders.finish(tx, node.now(), order_id)
         log.info("order.done", order=order_id)
     with node.worklist.read() as tx:
-        order = orders.unlisted(tx)
-        circuit = deliveries.circuit(tx, LOOKING)
-    if order is None or (circuit.open_until is not None and node.now() < circuit.open_until):
+        asked = [(deliveries.circuit(tx, circuit_of(order)), order) for order in orders.unlisted(tx)]
+    due = [(c.failures, o.id, o) for c, o in asked if c.open_until is None or c.open_until <= node.now()]
+    if not due:
         return None
+    failures, _, order = min(due)  # one whose question fails keeps no other from being asked
     try:
         found = list_priors(node, order) if order.kind == orders.PRIORS else list_day(node, order.next_date)
     except (PeerUnreachable, PeerRefused) as error:
-        silent(node, LOOKING, circuit.failures, error)
-        return None
+        silent(node, circuit_of(order), failures, error)
+        return node.now()
     urgency = retrievals.PRIORS if order.kind == orders.PRIORS else retrievals.BACKFILL
     filed = file_missing(node, found, Wish(urgency, order.id, 0.0))
     next_date = "" if order.kind == orders.PRIORS else following(order)
     with node.worklist.write() as tx:
         orders.listed(tx, node.now(), order, next_date, filed)
+        if failures:
+            deliveries.close_circuit(tx, node.now(), circuit_of(order))
     log.info("order.listed", order=order.id, series=len(found), missing=filed)
     return node.now()
+
+
+def circuit_of(order: Order) -> str:
+    """Return under which name the failures of an order's questions are counted: each its own."""
+    return f"[source] order {order.id}"
+
+
+def held(node: Node, order: Order) -> str:
+    """Return why an open order does not go on, in a sentence; empty where nothing holds it up."""
+    if order.state != OrderState.OPEN:
+        return ""
+    with node.worklist.read() as tx:
+        circuit = deliveries.circuit(tx, circuit_of(order))
+    return f"The archive does not tell more of it: {circuit.last_error}" if circuit.failures else ""
 
 
 def list_day(node: Node, day: str) -> list[Listed]:
@@ -103,7 +121,8 @@ def list_priors(node: Node, order: Order) -> list[Listed]:
 
     A study counts as the same patient's only where Patient ID and, as far as both say it, the birth date are equal.
     """
-    assert order.study_id is not None
+    if order.study_id is None:  # the study was forgotten meanwhile
+        return []
     with node.worklist.read() as tx:
         own = views.study(tx, order.study_id)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ichnode.source_section import SourceSection
 from ichnode.steps.node import FETCHING, LOOKING, Node
+from ichnode.steps.order import held
 from ichnode.worklist import alarms, deliveries, orders, retrievals
 
 MOST_NAMED = 20
@@ -31,7 +32,8 @@ def pull_facts(node: Node) -> dict[str, Any]:
         counts = retrievals.counts(tx)
         given_up = retrievals.given_up(tx, MOST_NAMED)
         circuits = {name: asdict(deliveries.circuit(tx, of)) for name, of in (("look", LOOKING), ("fetch", FETCHING))}
-        placed = [{**asdict(order), **asdict(orders.progress(tx, order.id))} for order in orders.latest(tx, 5)]
+        latest = [(order, orders.progress(tx, order.id)) for order in orders.latest(tx, 5)]
+    placed = [{**asdict(order), **asdict(so_far), "held": held(node, order)} for order, so_far in latest]
     return {
         "retrieve": node.settings.source.retrieve,
         "alarm_minutes": node.settings.source.alarm_minutes,
@@ -61,4 +63,5 @@ def pull_worries(facts: dict[str, Any]) -> list[str]:
     for name, what in (("look", "what should have come"), ("fetch", "the images")) if facts["retrieve"] else ():
         if facts[name]["failures"]:
             found.append(f"The source does not give {what}: {facts[name]['last_error']}")
+    found += [f"Order {order['id']} does not go on. {order['held']}" for order in facts["orders"] if order["held"]]
     return found

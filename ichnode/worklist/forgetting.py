@@ -6,14 +6,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, func, select, update
 
-from ichnode.core.lifecycle import DeliveryState, SeriesState
+from ichnode.core.lifecycle import DeliveryState, OrderState, SeriesState
 from ichnode.worklist import model_tables, retrieval_tables, schema, upkeep_tables
 from ichnode.worklist.database import note
 from ichnode.worklist.standing_table import standings
 
-_S, _ST, _R, _P, _D, _N, _X = (
+_S, _ST, _R, _P, _D, _N, _X, _Q = (
     schema.series, schema.studies, schema.results, schema.reports, schema.deliveries, schema.notices,
-    upkeep_tables.removals,
+    upkeep_tables.removals, retrieval_tables.orders,
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def forgettable(tx: Connection, quiet_since: datetime, most: int = 100, *, only:
             ~select(_R.c.id).select_from(_R.join(_S)).where(of_study, _R.c.created_at > quiet_since).exists(),
             ~select(_X.c.file).join(_S, _S.c.id == _X.c.series_id).where(of_study).exists(),
             _ST.c.notices_due_at.is_(None),
+            ~exists().where(_Q.c.study_id == _ST.c.id, _Q.c.state == OrderState.OPEN),
             ~exists().where(_N.c.study_id == _ST.c.id, _N.c.escalate_at.is_not(None)),
             ~select(_D.c.id).select_from(_D.join(_N)).where(_N.c.study_id == _ST.c.id, _D.c.state.in_(unsent)).exists(),
             ~select(_D.c.id)

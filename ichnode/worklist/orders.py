@@ -107,12 +107,10 @@ def latest(tx: Connection, most: int = 20) -> list[Order]:
     return [Order(*row) for row in tx.execute(select(*_COLUMNS).order_by(_O.c.id.desc()).limit(most))]
 
 
-def unlisted(tx: Connection) -> Order | None:
-    """Return the oldest open order of which the archive has not told everything."""
-    row = tx.execute(
-        select(*_COLUMNS).where(_O.c.state == OrderState.OPEN, _O.c.next_date != "").order_by(_O.c.id).limit(1)
-    ).first()
-    return None if row is None else Order(*row)
+def unlisted(tx: Connection) -> list[Order]:
+    """Return the open orders of which the archive has not told everything, the oldest first."""
+    found = select(*_COLUMNS).where(_O.c.state == OrderState.OPEN, _O.c.next_date != "").order_by(_O.c.id)
+    return [Order(*row) for row in tx.execute(found)]
 
 
 def listed(tx: Connection, now: datetime, order: Order, next_date: str, series: int) -> None:

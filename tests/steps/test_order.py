@@ -9,13 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from ichnode.core.triage import place_of_study
-from ichnode.errors import ConfigError
+from ichnode.errors import ConfigError, PeerRefused
 from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import LOOKING
-from ichnode.steps.order import list_day, list_due, missing_of, place_backfill, place_priors
+from ichnode.steps.order import held, list_day, list_due, missing_of, place_backfill, place_priors
 from ichnode.steps.reconcile import look_due
 from ichnode.steps.recover import begin_boot, recover
-from ichnode.worklist import deliveries, jobs, notices, orders, retrievals, schema
+from ichnode.worklist import deliveries, forgetting, jobs, notices, orders, retrievals, schema
 from ichnode.worklist.orders import Progress
 from ichnode.worklist.retrieval_tables import orders as order_table
 from ichnode.worklist.retrieval_tables import retrievals as table
@@ -208,10 +208,13 @@ def test_what_an_archive_has_of_a_day_is_counted_without_an_order(node, giver):
 def test_an_archive_that_is_down_delays_an_order(make_node, giver, clock):
     node = make_node(source={**giver.section, "port": Giver().port})
     order = place_backfill(node, *DAYS)
+    list_due(node)
     assert list_due(node) is None
     assert state(node, order) == "open"
+    assert "does not tell more" in held(node, order)
+    assert look_due(node) is None
     with node.worklist.read() as tx:
-        assert orders.unlisted(tx).next_date == "20260201"
+        assert orders.unlisted(tx)[0].next_date == "20260201"
 
 
 def priors_of(node, clock, **facts):
@@ -284,3 +287,49 @@ def test_what_a_look_finds_missing_is_taken_from_the_order_that_listed_it(node, 
     work(node)
     assert giver.gets == [series_uid("late")]
     assert rows(node.worklist, schema.studies)[0]["ordered_at"] is None
+
+
+def test_an_order_whose_question_fails_holds_up_no_other_and_no_look(node, giver, clock, monkeypatch):
+    bad, good = place_backfill(node, date(2026, 1, 1), date(2026, 1, 1)), place_backfill(node, DAYS[0], DAYS[0])
+    ask = list_day
+
+    def answer(node, day):
+        if day == "20260101":
+            raise PeerRefused("The source answers with more than 2000 studies: ask for fewer days.")
+        return ask(node, day)
+
+    with monkeypatch.context() as failing:
+        failing.setattr("ichnode.steps.order.list_day", answer)
+        work(node)
+        assert giver.gets == [series_uid("old1")]
+        assert "fewer days" in held(node, bad)
+        assert held(node, good) == ""
+        with node.worklist.read() as tx:
+            assert deliveries.circuit(tx, LOOKING).failures == 0
+    clock.forward(61)
+    work(node)
+    assert (held(node, bad), state(node, bad)) == ("", "done")
+
+
+def test_the_study_of_an_open_order_is_not_forgotten(node, giver, clock):
+    order = priors_of(node, clock)
+    closed_series(node.worklist, clock, study_facts("newer"))
+    with node.worklist.write() as tx:
+        tx.execute(schema.series.update().values(state="purged"))
+    later = clock.at + timedelta(days=1)
+    with node.worklist.read() as tx:
+        assert forgetting.forgettable(tx, later) == []
+    work(node)
+    list_due(node)
+    assert state(node, order) == "done"
+    with node.worklist.read() as tx:
+        assert forgetting.forgettable(tx, later) == [order.study_id]
+
+
+def test_priors_of_a_study_that_is_gone_are_none(node, giver, clock):
+    order = priors_of(node, clock)
+    with node.worklist.write() as tx:
+        tx.execute(order_table.update().values(study_id=None))
+    work(node)
+    list_due(node)
+    assert state(node, order) == "done"
