@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ from ichnode.errors import IchnodeError, PeerBusy, PeerRefused, PeerUnreachable
 from ichnode.https import NoAnswer, WebRemote
 from ichnode.log import get_logger
 from ichnode.steps.node import FETCHING, LOOKING, Node
+from ichnode.steps.order import room_for_orders
 from ichnode.steps.receive import receive_slice
 from ichnode.steps.reconcile import silent
 from ichnode.worklist import associations, deliveries, orders, retrievals
@@ -27,6 +29,7 @@ WEB_AET = "WADO-RS"
 """What stands as sender where the archive has no AE title."""
 BEHIND = timedelta(seconds=5)
 """So much later than the others a series is due at which the archive was found silent."""
+_CLAIMING = threading.Lock()
 log = get_logger(__name__)
 
 
@@ -78,9 +81,13 @@ def _claimed(node: Node) -> Retrieval | None:
     def is_time(hours: str) -> bool:
         return is_open(Rule(hours=hours_from(hours)), local)
 
-    with node.worklist.write() as tx:
-        may_begin, may_go_on = orders.allowed(tx, now, is_time)
-        return retrievals.claim(tx, now, node.boot_id, may_begin, may_go_on)
+    with _CLAIMING:  # one after the other: else two of them would begin what only one may
+        with node.worklist.read() as tx:
+            allowed = ([], []) if node.spool.below(room_for_orders(node.settings)) else orders.allowed(tx, now, is_time)
+            if not retrievals.may_claim(tx, now, *allowed):
+                return None
+        with node.worklist.write() as tx:
+            return retrievals.claim(tx, now, node.boot_id, *allowed)
 
 
 def _fetch(node: Node, one: Retrieval) -> None:

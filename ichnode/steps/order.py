@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
+from ichnode.config import Settings
 from ichnode.core.lifecycle import OrderState
 from ichnode.core.wanted import Listed, ListedStudy, unwanted
 from ichnode.dicom.archive import StudyQuery, list_series, source_remote
@@ -14,6 +15,7 @@ from ichnode.steps.reconcile import Wish, file_missing, filters_of, is_old, sile
 from ichnode.worklist import deliveries, orders, retrievals, views
 from ichnode.worklist.orders import Order
 
+_GIB = 1 << 30
 log = get_logger(__name__)
 
 
@@ -95,10 +97,23 @@ def circuit_of(order: Order) -> str:
     return f"[source] order {order.id}"
 
 
+def room_for_orders(settings: Settings) -> int:
+    """Return how many bytes have to be free for what was ordered to be fetched.
+
+    Well above the mark at which retention removes the oldest images for what comes live, and further above the one at
+    which slices are refused: nobody waits for what was ordered.
+    """
+    low = settings.receive.low_disk_bytes
+    return max(settings.retention.free_bytes, low * 5 // 4) + low // 2
+
+
 def held(node: Node, order: Order) -> str:
     """Return why an open order does not go on, in a sentence; empty where nothing holds it up."""
     if order.state != OrderState.OPEN:
         return ""
+    room = room_for_orders(node.settings)
+    if node.spool.below(room):
+        return f"The disk has less than {room / _GIB:.1f} GiB free: orders wait, live slices do not. Free space."
     with node.worklist.read() as tx:
         circuit = deliveries.circuit(tx, circuit_of(order))
     return f"The archive does not tell more of it: {circuit.last_error}" if circuit.failures else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, func, insert, or_, select, update
 
 from ichnode.core.findings import Warned
 from ichnode.core.lifecycle import RETRIEVAL, RetrievalState, SeriesState, advance, sources, target
@@ -160,9 +160,14 @@ def hasten(
 
 
 def is_due(tx: Connection, now: datetime) -> bool:
-    """Tell whether anything might be claimed."""
+    """Tell whether anything is due, allowed or not."""
     due = select(_T.c.id).where(_T.c.state.in_(sources(RETRIEVAL, "claim")), _T.c.not_before <= now).limit(1)
     return tx.scalar(due) is not None
+
+
+def may_claim(tx: Connection, now: datetime, order_ids: list[int], studies: list[str]) -> bool:
+    """Tell whether `claim` would find anything."""
+    return tx.execute(_next(now, order_ids, studies)).first() is not None
 
 
 def claim(tx: Connection, now: datetime, boot_id: str, order_ids: list[int], studies: list[str]) -> Retrieval | None:
@@ -175,14 +180,7 @@ def claim(tx: Connection, now: datetime, boot_id: str, order_ids: list[int], stu
     studies : list of str
         Studies of orders that have begun and may go on.
     """
-    may = or_(_T.c.order_id.is_(None), _T.c.order_id.in_(order_ids), _T.c.study_instance_uid.in_(studies))
-    row = tx.execute(
-        select(*_COLUMNS)
-        .where(_T.c.state == RetrievalState.PENDING, _T.c.not_before <= now, may)
-        .order_by(_T.c.urgency, _T.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).first()
+    row = tx.execute(_next(now, order_ids, studies).with_for_update(skip_locked=True)).first()
     if row is None:
         return None
     one = Retrieval(*row)
@@ -270,6 +268,16 @@ def given_up(tx: Connection, most: int = 50) -> list[dict[str, Any]]:
         select(_T).where(_T.c.state == RetrievalState.FAILED).order_by(_T.c.ended_at.desc()).limit(most)
     ).mappings()
     return [dict(row) for row in rows]
+
+
+def _next(now: datetime, order_ids: list[int], studies: list[str]) -> Select[Any]:
+    may = or_(_T.c.order_id.is_(None), _T.c.order_id.in_(order_ids), _T.c.study_instance_uid.in_(studies))
+    return (
+        select(*_COLUMNS)
+        .where(_T.c.state == RetrievalState.PENDING, _T.c.not_before <= now, may)
+        .order_by(_T.c.urgency, _T.c.id)
+        .limit(1)
+    )
 
 
 def _move(tx: Connection, one: Retrieval, event: str, **values: Any) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from ichnode.config import Settings
 from ichnode.steps.node import open_node
+from ichnode.worklist import deliveries
 from tests.made import Clock, analysed_series, study_facts
 
 
@@ -54,3 +55,19 @@ def test_an_archive_that_is_not_there_is_said(ichnode, config):
     counted = ichnode("backfill", *config, "--from", "2026-01-01", "--dry-run")
     assert counted.code == 1
     assert "no connection" in counted.err
+
+
+def test_why_an_order_does_not_go_on_is_said(ichnode, config, data, monkeypatch):
+    monkeypatch.setenv("ICHNODE_RECEIVE__LOW_DISK_BYTES", "0")
+    monkeypatch.setenv("ICHNODE_RETENTION__FREE_BYTES", "0")
+    assert ichnode("backfill", *config, "--from", "2026-01-01", "--no-wait").code == 0
+    assert "GiB free" not in ichnode("backfill", *config, "--list").out
+    monkeypatch.setenv("ICHNODE_RETENTION__FREE_BYTES", str(1 << 60))
+    assert "GiB free: orders wait, live slices do not. Free space." in ichnode("backfill", *config, "--list").out
+    monkeypatch.setenv("ICHNODE_RETENTION__FREE_BYTES", "0")
+    node = open_node(Settings.model_validate({"node": {"data": str(data)}}))
+    with node.worklist.write() as tx:
+        deliveries.break_circuit(tx, node.now(), "[source] order 1", "It answers with too many studies.", 60)
+    node.worklist.dispose()
+    said = ichnode("backfill", *config, "--list").out
+    assert "The archive does not tell more of it: It answers with too many studies." in said

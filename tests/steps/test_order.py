@@ -333,3 +333,30 @@ def test_priors_of_a_study_that_is_gone_are_none(node, giver, clock):
     work(node)
     list_due(node)
     assert state(node, order) == "done"
+
+
+def test_orders_leave_the_disk_to_what_comes_live(make_node, giver, clock, monkeypatch, tmp_path):
+    giver.add(write_head(tmp_path / "heads", "today", StudyDate="20260301", StudyTime="110000", slices=8))
+    low = 1 << 30
+    made = make_node(source=giver.section, receive={"low_disk_bytes": low}, retention={"free_bytes": 2 * low})
+    node = replace(made, boot_id=begin_boot(made))
+    order = place_backfill(node, DAYS[0], DAYS[0])
+    monkeypatch.setattr(node.spool, "free_bytes", lambda: 2 * low + low // 4)
+    look_due(node)
+    clock.forward(61)
+    work(node)
+    assert giver.gets == [series_uid("today")]
+    assert "less than 2.5 GiB free" in held(node, order)
+    monkeypatch.setattr(node.spool, "free_bytes", lambda: 3 * low)
+    work(node)
+    assert giver.gets == [series_uid("today"), series_uid("old1")]
+    assert held(node, order) == ""
+
+
+def test_nothing_is_written_while_an_order_only_waits_for_its_hours(node, giver, monkeypatch):
+    place_backfill(node, DAYS[0], DAYS[0], hours="19:00-06:00")
+    while list_due(node) is not None:
+        pass
+    fetcher = Fetcher(node)
+    monkeypatch.setattr(node.worklist, "write", lambda: pytest.fail("the worklist was locked for nothing"))
+    assert fetcher.fetch_due() is None
