@@ -22,7 +22,7 @@ from ichnode.dicom.transport import ProtocolBreach
 from ichnode.errors import BadObject, PeerRefused, PeerUnreachable, TransientError
 from tests.archive import WELL_KNOWN, Archive, call, report, send_report
 from tests.dicom.made_ct import encode
-from tests.dicom.wire import AET, RawPeer, Receiver, element, item, p_data, request_pdu
+from tests.dicom.wire import AET, PATIENT, RawPeer, Receiver, element, item, p_data, request_pdu
 from tests.peers import wait_until
 
 ELSEWHERE = (AllowedPeer("CT1", ("192.0.2.1",)),)
@@ -68,7 +68,7 @@ class TestWhoMayReport:
     def test_a_destination_is_admitted_for_reports_alone(self):
         taken = Taken()
         options = {"allowed": ELSEWHERE, "reporters": [Reporter("ARCHIVE", "localhost")], "reported": taken}
-        with Receiver(**options) as receiver:
+        with Receiver(PATIENT, **options) as receiver:
             assert send_report(receiver.port, report("2.25.1", kept=("1.2.3",)), also=(CT_IMAGE, VERIFICATION)) == 0
             association = call(receiver.port, also=(CT_IMAGE, VERIFICATION))
             agreed = {context.abstract_syntax for context in association.accepted_contexts}
@@ -82,7 +82,10 @@ class TestWhoMayReport:
         [Reporter("OTHER", "127.0.0.1"), Reporter("ARCHIVE", "192.0.2.7"), Reporter("ARCHIVE", "no.invalid")],
     )
     def test_nobody_else_is(self, reporter):
-        with Receiver(allowed=ELSEWHERE, reporters=[reporter], reported=Taken()) as receiver, capture_logs() as logs:
+        with (
+            Receiver(PATIENT, allowed=ELSEWHERE, reporters=[reporter], reported=Taken()) as receiver,
+            capture_logs() as logs,
+        ):
             association = call(receiver.port)
             assert association.is_rejected
             assert (association.acceptor.primitive.result, association.acceptor.primitive.diagnostic) == (1, 3)
@@ -90,12 +93,12 @@ class TestWhoMayReport:
 
     def test_a_peer_may_report_too(self):
         taken = Taken()
-        with Receiver(allowed=(AllowedPeer("ARCHIVE"),), reported=taken) as receiver:
+        with Receiver(PATIENT, allowed=(AllowedPeer("ARCHIVE"),), reported=taken) as receiver:
             assert send_report(receiver.port, report("2.25.1", lost=("1.2.3",))) == 0
         assert taken[0].lost == {"1.2.3": "does not keep this object: 0x0112 no such object instance"}
 
     def test_a_node_that_asks_nobody_takes_none(self):
-        with Receiver() as receiver:
+        with Receiver(PATIENT) as receiver:
             association = call(receiver.port, also=(CT_IMAGE,))
             assert {c.abstract_syntax for c in association.accepted_contexts} == {CT_IMAGE}
             association.release()

@@ -27,6 +27,9 @@ IMPLICIT_LE = "1.2.840.10008.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
 QUICK = ScpLimits(acse_timeout_s=2.0, dimse_timeout_s=2.0, network_timeout_s=5.0, socket_timeout_s=0.4)
 
+PATIENT = ScpLimits()
+"""As in service: for what is not about waiting. A peer may have to wait for a core longer than `QUICK` allows."""
+
 
 class Receiver:
     """A `StoreScp` on loopback that keeps all it was told."""
