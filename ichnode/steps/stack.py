@@ -21,6 +21,7 @@ from ichnode.worklist.assembly import Filed
 PLANES_AT_ONCE = 4
 FRAMES_AT_ONCE = 16
 """Of one multi-frame file, which is opened anew for each part."""
+_UNREAD = (0).to_bytes(4, "little")
 _AS_STORED = View(False, False, False, "", "", "", "")
 
 
@@ -91,7 +92,7 @@ def stack_of(node: Node, series_id: int) -> Stack:
     return Stack(series_id, digest, slices, FRAMES_AT_ONCE if multi_frame else PLANES_AT_ONCE)
 
 
-def part_of(node: Node, stack: Stack, part: int) -> bytes:
+def part_of(node: Node, stack: Stack, part: int) -> tuple[bytes, bool]:
     """Decode one part of a stack.
 
     Returns
@@ -99,13 +100,15 @@ def part_of(node: Node, stack: Stack, part: int) -> bytes:
     bytes
         For each slice its length in bytes (32 bits, little-endian), then `ichnode.core.planes.encode` of it; the length
         is 0 where its pixels cannot be read.
+    bool
+        Whether all could be read: what could not, for want of time or files, may be there the next time.
     """
     chosen = stack.slices[part * stack.part : (part + 1) * stack.part]
     by_file: dict[str, list[Shown]] = {}
     for one in chosen:
         by_file.setdefault(one.filed.file, []).append(one)
     made = {one.key: plane for ones in by_file.values() for one, plane in zip(ones, _planes(node, ones), strict=True)}
-    return b"".join(made[one.key] for one in chosen)
+    return b"".join(made[one.key] for one in chosen), _UNREAD not in made.values()
 
 
 def _planes(node: Node, ones: Sequence[Shown]) -> Iterator[bytes]:
@@ -115,10 +118,11 @@ def _planes(node: Node, ones: Sequence[Shown]) -> Iterator[bytes]:
             raise BadObject("There are no pixels to show.", "PIXELS_UNREADABLE")
         file, syntax = node.spool.path(ones[0].filed.file), ones[0].filed.slice.transfer_syntax_uid
         planes = node.decoders.read_hounsfield(file, [one.filed.slice.frame for one in ones], syntax)
-    except (BadObject, OSError):
-        if len(ones) == 1:
-            yield (0).to_bytes(4, "little")
-        for one in ones if len(ones) > 1 else ():  # one bad frame does not hide the others
+    except (BadObject, OSError) as error:
+        if len(ones) == 1 or isinstance(error.__cause__, TimeoutError):  # each alone would take as long again
+            yield from [_UNREAD] * len(ones)
+            return
+        for one in ones:  # one bad frame does not hide the others
             yield from _planes(node, [one])
         return
     for one, plane in zip(ones, planes, strict=True):

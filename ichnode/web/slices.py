@@ -78,7 +78,8 @@ def planes(request: Request, visitor: Visitor) -> Response:
     part = request.path_params["part"]
     if part >= stack.parts:
         raise Refused(404, "NO_SLICES", "There are no such slices.")
-    return _packed(part_of(node, stack, part))
+    content, is_whole = part_of(node, stack, part)
+    return _packed(content, KEPT if is_whole else "no-store")
 
 
 def heat_maps(request: Request, visitor: Visitor) -> Response:
@@ -159,10 +160,10 @@ def _heat_of(node: Node, result: dict[str, Any] | None) -> heat.HeatMaps | None:
         return None
 
 
-def _packed(content: bytes) -> Response:
+def _packed(content: bytes, kept: str = KEPT) -> Response:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: in gzip's wrapping
     packed = packer.compress(content) + packer.flush()
-    headers = {"Content-Encoding": "gzip", "Cache-Control": KEPT, "Vary": "Cookie"}
+    headers = {"Content-Encoding": "gzip", "Cache-Control": kept, "Vary": "Cookie"}
     return Response(packed, media_type="application/octet-stream", headers=headers)
 
 

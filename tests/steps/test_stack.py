@@ -9,7 +9,9 @@ from pydicom.uid import EnhancedCTImageStorage, JPEG2000Lossless, JPEGLSLossless
 
 from ichnode.core.identity import digest_of
 from ichnode.core.planes import decode
+from ichnode.dicom.decoding import Decoders
 from ichnode.dicom.part10 import part10_prefix
+from ichnode.errors import BadObject
 from ichnode.steps.recover import recover
 from ichnode.steps.stack import part_of, stack_of
 from ichnode.worklist import schema
@@ -50,7 +52,7 @@ def planes_of(node, stack):
     """Every plane as `part_of` gives it; None where it gives none."""
     planes = []
     for part in range(stack.parts):
-        content, at = part_of(node, stack, part), 0
+        (content, _), at = part_of(node, stack, part), 0
         while at < len(content):
             length = int.from_bytes(content[at : at + 4], "little")
             one = stack.slices[len(planes)]
@@ -98,6 +100,23 @@ def test_a_slice_without_readable_pixels_leaves_the_others_in_their_places(make_
     stack = stack_of(node, arrive(node, slice_at(0), broken, slice_at(2)))
     planes = planes_of(node, stack)
     assert [plane is None for plane in planes] == [False, True, False]
+
+
+def test_a_decoder_without_time_is_asked_once_for_all_frames_and_not_again_for_each(make_node, monkeypatch):
+    node = make_node()
+    stack = stack_of(node, arrive(node, enhanced_ct(16)))
+    asked = []
+
+    def late(self, path, frames, syntax):
+        asked.append(frames)
+        raise BadObject("It took too long.", "PIXELS_UNREADABLE") from TimeoutError("it takes too long")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoders, "read_hounsfield", late)
+        assert part_of(node, stack, 0) == (bytes(4 * 16), False)
+    assert len(asked) == 1
+    content, is_whole = part_of(node, stack, 0)
+    assert is_whole and len(content) > 4 * 16
 
 
 def test_what_no_volume_can_be_made_of_is_shown_by_number(make_node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import re
 
@@ -12,6 +13,7 @@ import pytest
 
 from ichnode.core.alerts import Rule
 from ichnode.core.planes import decode
+from ichnode.dicom.decoding import Decoders
 from ichnode.dicom.pixels import read_hounsfield
 from ichnode.web.api_schemas import ANSWERS
 from ichnode.worklist import audit, deliveries, feedback, notices, retractions, schema
@@ -74,6 +76,21 @@ def test_planes_are_the_slices_in_the_order_of_the_scores_and_are_kept_by_the_br
     assert said.headers["content-encoding"] == "gzip"
     assert said.headers["cache-control"].startswith("private, ") and "immutable" in said.headers["cache-control"]
     assert ("reader", "series.viewed", 1) in events(study)
+
+
+def test_planes_that_could_not_be_read_for_a_moment_are_not_kept(study, visitor, monkeypatch):
+    reader = visitor("reader")
+    facts = stack_of(reader)
+
+    def full(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoders, "read_hounsfield", full)
+        said = reader.get(f"{facts['planes']}/3")
+    assert (said.status_code, said.content, said.headers["cache-control"]) == (200, bytes(4 * 4), "no-store")
+    said, planes = planes_of(reader, facts, 3)
+    assert len(planes) == 4 and "immutable" in said.headers["cache-control"]
 
 
 def test_heat_maps_are_those_of_the_answer(study, visitor):
