@@ -87,10 +87,14 @@ def test_another_account_does_not_see_it_and_signing_out_forgets_it(study, reade
     assert somebody.page.evaluate(DRAFTS) == []
 
 
-def test_a_node_that_restarts_gives_the_slices_and_takes_what_was_typed(study, served, reader, restarted):
+@pytest.mark.parametrize("status", [0, 503])
+def test_a_node_that_restarts_gives_the_slices_and_takes_what_was_typed(study, served, reader, restarted, status):
+    def fail(route):
+        route.fulfill(status=status) if status else route.abort()
+
     somebody = reader()
-    somebody.page.route("**/planes/*/0", lambda route: route.abort())
-    somebody.page.route("**/heat/**", lambda route: route.abort())
+    somebody.page.route("**/planes/*/0", fail)
+    somebody.page.route("**/heat/**", fail)
     somebody.open()
     somebody.wait_live()
     begin_to_teach(somebody)

@@ -31,6 +31,7 @@ async function fetchPart(of, part) {
   try {
     const answer = await fetch(`${of.planes}/${part}`, { credentials: "same-origin" });
     if (!answer.ok) {
+      if (answer.status >= 500) asked.delete(part);  // it may be there the next time
       postMessage({ digest: of.digest, part, status: answer.status });
       return;
     }

@@ -61,6 +61,7 @@ export class Stack {
     const { heat } = this.facts;
     if (!heat) return;
     const answer = await fetch(heat.address, { credentials: "same-origin" });
+    if (answer.status >= 500) throw new Error(`The node answered ${answer.status}.`);
     if (!answer.ok) return;
     const content = new Uint8Array(await answer.arrayBuffer());
     let at = 0;
