@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ def backup(node: Node, to: Path, config: Path | None, tell: Tell) -> Kept:
         if source.is_file():
             shutil.copyfile(source, to / ("config.toml" if source == config else source.name))
     said = {"version": __version__, "made_at": node.now().isoformat(), "files": len(files), "bytes": total}
+    _settle(to)
     write_durable(to / MANIFEST, json.dumps(said, indent=1).encode())
     return Kept(len(files), total)
 
@@ -76,7 +78,9 @@ def restore(settings: Settings, source: Path, tell: Tell) -> Kept:
         raise ConfigError(f"{source} is no backup that came to its end: {MANIFEST} is missing. Take another one.")
     data = settings.node.data.resolve()
     _empty(data, "Stop the node and move what is there away, or give another --data")
-    files = _files(source / WORKLIST)
+    unfinished, finished = data / f"{WORKLIST}.restoring", data / f"{WORKLIST}.restored"
+    shutil.copyfile(source / WORKLIST, unfinished)  # read here: the backup's own folder may be read-only
+    files = _files(unfinished)
     total = _copy_spool(source / SPOOL, spool_folder(settings), files, tell)
     for name in _FOLDERS:
         if (source / name).is_dir():
@@ -84,16 +88,16 @@ def restore(settings: Settings, source: Path, tell: Tell) -> Kept:
     for name in _FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, data / name)
-    unfinished = data / f"{WORKLIST}.restoring"
-    shutil.copyfile(source / WORKLIST, unfinished)
     worklist = Worklist(f"sqlite:///{unfinished}")
     try:
         worklist.migrate()
     finally:
         worklist.dispose()
-    copy_of(f"sqlite:///{unfinished}", data / WORKLIST)  # last: a folder without it is no node's
+    copy_of(f"sqlite:///{unfinished}", finished)
     for left in data.glob(f"{unfinished.name}*"):
         left.unlink()
+    _settle(data)
+    finished.rename(data / WORKLIST)  # last: a folder without it is no node's
     sync_directory(data)
     return Kept(len(files), total)
 
@@ -102,6 +106,18 @@ def _empty(folder: Path, remedy: str) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty. {remedy}.", "NOT_EMPTY")
+    try:
+        folder.chmod(0o700)  # it may have been there, open to all
+    except PermissionError:
+        sentence = f"{folder} is another user's, who could read patients' data in it. Give a new folder inside it."
+        raise ConfigError(sentence, "NOT_OURS") from None
+
+
+def _settle(folder: Path) -> None:
+    """Let nobody else read what was copied, and have all of it on the disk before the name that says it is whole."""
+    for path in folder.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    os.sync()
 
 
 def _files(file: Path) -> dict[str, int | None]:

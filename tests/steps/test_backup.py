@@ -107,6 +107,56 @@ def test_nothing_is_written_over_anything(node, clock, slice_files, tmp_path):
         restore(node.settings, tmp_path / "copy", silent)
 
 
+def test_everything_is_on_the_disk_before_the_name_that_says_so(node, clock, slice_files, tmp_path, monkeypatch):
+    answered(node, slice_files[:3])
+    settled = []
+
+    def sync():
+        settled.append({path.name for path in tmp_path.glob("[ca]*/*")})
+
+    monkeypatch.setattr("os.sync", sync)
+    backup(node, tmp_path / "copy", None, silent)
+    (before,) = settled
+    assert {"worklist.sqlite", "spool"} <= before
+    assert "backup.json" not in before
+    (tmp_path / "copy").rename(tmp_path / "kept")
+    restored(tmp_path, tmp_path / "kept", clock).worklist.dispose()
+    assert "worklist.sqlite" not in settled[1]
+    assert "spool" in settled[1]
+    assert (tmp_path / "again" / "worklist.sqlite").is_file()
+    assert not list((tmp_path / "again").glob("*.restor*"))
+
+
+def test_nothing_is_written_into_a_backup_that_is_restored(node, clock, slice_files, tmp_path):
+    answered(node, slice_files[:3])
+    source = tmp_path / "copy"
+    backup(node, source, None, silent)
+    for file in ("worklist.sqlite-wal", "worklist.sqlite-shm"):
+        assert not (source / file).exists()
+    before = {path: path.stat().st_mtime_ns for path in (source, *source.rglob("*"))}
+    source.chmod(0o500)
+    (source / "worklist.sqlite").chmod(0o400)
+    restored(tmp_path, source, clock).worklist.dispose()
+    assert {path: path.stat().st_mtime_ns for path in (source, *source.rglob("*"))} == before
+    source.chmod(0o700)
+
+
+def test_nobody_else_reads_a_backup_or_what_comes_of_it(node, clock, slice_files, tmp_path):
+    answered(node, slice_files[:3])
+    (node.settings.node.data / "export.key").write_bytes(b"secret")
+    for name in ("copy", "again"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o755)
+    config = tmp_path / "my.toml"
+    config.write_text("")
+    config.chmod(0o644)
+    backup(node, tmp_path / "copy", config, silent)
+    restored(tmp_path, tmp_path / "copy", clock).worklist.dispose()
+    for name in ("copy", "again"):
+        for path in (tmp_path / name, *(tmp_path / name).rglob("*")):
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
 def test_half_a_backup_is_none(node, clock, slice_files, tmp_path):
     answered(node, slice_files[:3])
     backup(node, tmp_path / "copy", None, silent)
