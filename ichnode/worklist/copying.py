@@ -6,14 +6,14 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, exists, select
 from sqlalchemy.engine import make_url
 
 from ichnode.core.lifecycle import SeriesState
 from ichnode.errors import PermanentError
 from ichnode.worklist import schema
 
-_I, _P, _R, _S = schema.instances, schema.reports, schema.results, schema.series
+_I, _P, _R, _S, _JO = schema.instances, schema.reports, schema.results, schema.series, schema.journal
 
 
 def copy_of(url: str, target: Path) -> None:
@@ -41,7 +41,11 @@ def copy_of(url: str, target: Path) -> None:
 
 def files_of(tx: Connection) -> dict[str, int | None]:
     """Return the files of the spool that rows speak of, with their sizes where these are known."""
-    here = _S.c.state != SeriesState.PURGED
+    purged_since = exists().where(  # also where a slice came again: the files of the answers before are gone
+        _JO.c.study_id == _S.c.study_id, _JO.c.series_id == _S.c.id, _JO.c.event == "series.purged",
+        _JO.c.at >= _R.c.created_at,
+    )  # fmt: skip
+    here = and_(_S.c.state != SeriesState.PURGED, ~purged_since)
     slices = select(_I.c.file, _I.c.size)
     reports = select(_P.c.file, _P.c.size).select_from(_P.join(_R).join(_S)).where(here)
     heat = select(_R.c.heat_file).join(_S).where(_R.c.heat_file.is_not(None), here)

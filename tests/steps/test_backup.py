@@ -99,6 +99,15 @@ def test_what_was_purged_is_not_in_it(node, clock, slice_files, tmp_path):
     restored(tmp_path, tmp_path / "copy", clock).worklist.dispose()
 
 
+def test_of_a_purged_series_that_a_slice_came_for_again_there_is_that_slice(node, clock, slice_files, tmp_path):
+    answered(node, slice_files[:3])
+    clock.forward(31 * DAY_S)
+    prune(node)
+    assert receive_slice(node, as_received(slice_files[0])) == 0
+    assert backup(node, tmp_path / "copy", None, silent).files == 1
+    restored(tmp_path, tmp_path / "copy", clock).worklist.dispose()
+
+
 def test_nothing_is_written_over_anything(node, clock, slice_files, tmp_path):
     backup(node, tmp_path / "copy", None, silent)
     with pytest.raises(ConfigError, match="is not empty"):
