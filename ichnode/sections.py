@@ -14,6 +14,26 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from ichnode.trust import plain_fingerprint
 
+
+def _certificate_name(text: str) -> str:
+    """Return a name that a certificate can hold."""
+    try:
+        digits = plain_fingerprint(text)
+    except ValueError:
+        digits = ""
+    if digits:
+        raise ValueError("this is a fingerprint: write it into fingerprint, and delete certificate_name")
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        possible = False
+    else:
+        possible = text.isprintable() and not text.startswith(".")
+    if not possible:
+        raise ValueError(f"{text!r} is no name that a certificate can hold")
+    return text
+
+
 _AET = r"[\x21-\x5B\x5D-\x7E]([\x20-\x5B\x5D-\x7E]*[\x21-\x5B\x5D-\x7E])?"
 Aet = Annotated[str, Field(min_length=1, max_length=16, pattern=f"^{_AET}$")]
 AetOrNone = Annotated[str, Field(max_length=16, pattern=f"^({_AET})?$")]
@@ -21,6 +41,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 Format = Literal["sr", "text-sr", "sc", "sc-frames", "kos", "pm", "gsps"]
 Fingerprint = Annotated[str, AfterValidator(lambda text: plain_fingerprint(text) if text else "")]
+CertificateName = Annotated[str, AfterValidator(_certificate_name)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -143,7 +164,7 @@ class DestinationSection(Section):
     ca_file: str = Field("", description=CA_FILE.format("for C-STORE tls.ca_file, or else "))
     client_certificate: str = Field("", description=OWN_CERTIFICATE.format("; empty: for C-STORE tls.certificate"))
     client_key: str = Field("", description="PEM file with the key of `client_certificate`; empty: in the same file.")
-    certificate_name: str = Field("", description=CERTIFICATE_NAME)
+    certificate_name: CertificateName = Field("", description=CERTIFICATE_NAME)
     fingerprint: Fingerprint = Field("", description=FINGERPRINT)
     allow_plain_http: bool = Field(
         False, description="Whether results may travel unencrypted, over http:// to another machine."

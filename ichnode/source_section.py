@@ -14,6 +14,7 @@ from ichnode.sections import (
     OF_URL,
     OWN_CERTIFICATE,
     AetOrNone,
+    CertificateName,
     Fingerprint,
     Port,
     Seconds,
@@ -40,7 +41,7 @@ class SourceSection(Section):
     ca_file: str = Field("", description=CA_FILE.format("with aet tls.ca_file, or else "))
     client_certificate: str = Field("", description=OWN_CERTIFICATE.format("; empty: with aet tls.certificate"))
     client_key: str = Field("", description="PEM file with the key of `client_certificate`; empty: in the same file.")
-    certificate_name: str = Field("", description=CERTIFICATE_NAME)
+    certificate_name: CertificateName = Field("", description=CERTIFICATE_NAME)
     fingerprint: Fingerprint = Field("", description=FINGERPRINT)
     allow_plain_http: bool = Field(False, description="Whether images may travel unencrypted, over http://.")
     ask_every_s: Seconds = Field(5, description="Seconds between two questions about one series.")

@@ -143,6 +143,21 @@ def test_a_destination_is_one_kind_and_safe(refusal, lines, sentence):
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("n" * 64, "is no name that a certificate can hold"),
+        (".pacs.example", "is no name that a certificate can hold"),
+        ("pacs..example", "is no name that a certificate can hold"),
+        ("ab" * 32, "this is a fingerprint: write it into fingerprint"),
+        (":".join(["AB"] * 32), "this is a fingerprint: write it into fingerprint"),
+    ],
+)
+@pytest.mark.parametrize("table", ["[[destinations]]\nname = 'a'\naet = 'A'\nhost = 'h'", "[source]\naet = 'A'"])
+def test_a_certificate_name_is_one(refusal, table, name, said):
+    assert said in refusal(f"{table}\ntls = true\ncertificate_name = '{name}'")
+
+
+@pytest.mark.parametrize(
     "lines",
     [
         "url = 'https://p/dicom-web'",

@@ -110,7 +110,7 @@ class Reporter:
         """Tell whether its host is this address, asking the name server where it is a name."""
         try:
             known = {_address(str(found[4][0])) for found in socket.getaddrinfo(self.host, None)}
-        except OSError:
+        except (OSError, UnicodeError):  # it does not resolve, or cannot be a name
             return False
         return address in known
 

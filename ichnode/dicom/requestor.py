@@ -90,6 +90,10 @@ class _OtherCertificate(ssl.SSLError):
     """The peer's certificate has not the fingerprint that it should have."""
 
 
+class _ImpossibleName(ssl.SSLError):
+    """No certificate can hold the name that the peer's should have."""
+
+
 class _TlsSocket(ssl.SSLSocket):
     """Remembers why its handshake failed, which pynetdicom keeps to its log; looks at the fingerprint."""
 
@@ -104,6 +108,12 @@ class _TlsSocket(ssl.SSLSocket):
         except OSError as error:
             self.broken = error
             raise
+        except (
+            TypeError,
+            ValueError,
+        ) as error:  # no such name; pynetdicom expects an OSError
+            self.broken = _ImpossibleName()
+            raise self.broken from error
 
 
 class _SecureSocket(_BoundedSocket):
@@ -122,12 +132,26 @@ class _SecureSocket(_BoundedSocket):
 
     def connect(self, primitive: T_CONNECT) -> None:
         assert self.socket is not None  # made by __init__
-        secured = self._context.wrap_socket(self.socket, server_hostname=self._host)
+        try:
+            self._host.encode("idna")  # as `wrap_socket` does, which leaves the descriptor open where it fails
+            secured = self._context.wrap_socket(self.socket, server_hostname=self._host)
+        except (OSError, ValueError) as error:
+            self.broken = error if isinstance(error, OSError) else _ImpossibleName()
+            self._give_up(primitive)
+            return
         assert isinstance(secured, _TlsSocket)
         secured.fingerprint = self._fingerprint
         self.socket = secured
         super().connect(primitive)
         self.broken = secured.broken
+
+    def _give_up(self, primitive: T_CONNECT) -> None:
+        """Say that there is no connection, as pynetdicom's `connect` does: else its association waits for ever."""
+        self._shutdown_socket()
+        self.socket = None
+        primitive.result = "Evt17"
+        self.provider_queue.put(primitive)
+        self._ready.set()
 
     @property
     def ready(self) -> bool:
@@ -225,7 +249,7 @@ def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts
             ext_neg=list(roles),
             evt_handlers=[(evt.EVT_CONN_OPEN, connected.append), *acts],
         )
-    except OSError as error:  # its host name does not resolve
+    except (OSError, UnicodeError) as error:  # its host name does not resolve, or cannot be one
         raise PeerUnreachable(f"{_called(remote)}: the host name is unknown. Check its host.") from error
     if association.is_established:
         _answers_to_whom_they_belong(association)
@@ -258,6 +282,8 @@ def _why_broken(error: OSError | None) -> str | None:
     """Return the end of a sentence: why there is no TLS; None where that is not it."""
     if isinstance(error, _OtherCertificate):
         return ": its certificate has another fingerprint. Correct it here if it was renewed, or find out who answers."
+    if isinstance(error, _ImpossibleName):
+        return ": no certificate can hold the name that is asked for. Correct certificate_name, or host if it is empty."
     if isinstance(error, ssl.SSLError):
         return why_not_connected(error, "port", "DICOM without TLS", "certificate_name")
     if isinstance(error, ConnectionResetError | BrokenPipeError):

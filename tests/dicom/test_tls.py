@@ -14,8 +14,10 @@ from structlog.testing import capture_logs
 
 from ichnode.certificates import certificates_in
 from ichnode.dicom.access import AllowedPeer
-from ichnode.dicom.secure import Identity, SecurePort
-from ichnode.errors import ConfigError
+from ichnode.dicom.requestor import Remote
+from ichnode.dicom.scu import echo
+from ichnode.dicom.secure import Identity, SecurePort, Trust
+from ichnode.errors import ConfigError, PeerUnreachable
 from tests.certificates import Authority, Issued
 from tests.dicom.wire import AET, RawPeer, Receiver, command_set, p_data, pdu, request_pdu
 from tests.peers import wait_until
@@ -382,3 +384,22 @@ def test_the_wrong_title_is_told_over_tls(receiver, authority, scanner):
     (line,) = [e for e in logs if e["event"] == "association.rejected"]
     assert (line["code"], line["certificate"]) == ("CALLED_AET_UNKNOWN", "scanner")
     assert AET in line["remedy"]
+
+
+class TestNamesThatNoCertificateCanHold:
+    """pynetdicom expects of a connection nothing but an OSError; what else is raised would hang the association."""
+
+    @pytest.mark.timeout(60)
+    @pytest.mark.parametrize("name", ["n" * 64, ".pacs.example", "pacs..example", "pa\0cs"])
+    def test_in_certificate_name(self, receiver, server, authority, name):
+        trust = Trust(identity(server, authority), name=name)
+        with pytest.raises(PeerUnreachable, match="Correct certificate_name"):
+            echo(Remote("pacs", AET, "127.0.0.1", receiver.tls_port, "CT1", trust=trust))
+
+    @pytest.mark.timeout(60)
+    @pytest.mark.parametrize("host", ["n" * 64, ".pacs.example"])
+    @pytest.mark.parametrize("secure", [True, False])
+    def test_in_host(self, server, authority, host, secure):
+        trust = Trust(identity(server, authority)) if secure else None
+        with pytest.raises(PeerUnreachable, match="Check its host"):
+            echo(Remote("pacs", AET, host, 104, "CT1", trust=trust))
