@@ -8,11 +8,21 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from ichnode.errors import PermanentError
+
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises on a certificate, which OpenSSL may have taken."""
 
 
 class CertificateUnreadable(PermanentError):
@@ -74,7 +84,7 @@ def certificate_from(encoded: bytes) -> Certificate:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _described(x509.load_der_x509_certificate(encoded))
-    except (ValueError, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         raise CertificateUnreadable("A certificate cannot be read.") from error
 
 
@@ -93,7 +103,7 @@ def certificates_in(file: str) -> tuple[Certificate, ...]:
             return tuple(_described(one) for one in x509.load_pem_x509_certificates(content))
     except OSError as error:
         raise CertificateUnreadable(f"{file} cannot be read ({error.strerror}). Correct its path or rights.") from error
-    except (ValueError, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         raise CertificateUnreadable(f"{file} holds no PEM certificate. Correct it.") from error
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 KEYS = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
@@ -48,6 +54,18 @@ class Authority:
         )  # fmt: skip
         both.write_text(certificate.read_text() + key.read_text())
         return Issued(certificate, key, both)
+
+    def resign(self, issued: Issued, name: str, change: Callable[[bytes], bytes]) -> Issued:
+        """Issue a certificate anew with its signed part changed, however wrong it is then."""
+        old = x509.load_pem_x509_certificate(issued.certificate.read_bytes())
+        key = serialization.load_pem_private_key((self.folder / "authority.key.pem").read_bytes(), None)
+        signed = change(old.tbs_certificate_bytes)
+        algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
+        signature = b"\0" + key.sign(signed, ec.ECDSA(hashes.SHA256()))
+        body = signed + algorithm + b"\x03" + bytes([len(signature)]) + signature
+        certificate = self.folder / f"{name}.pem"
+        certificate.write_text(ssl.DER_cert_to_PEM_cert(b"\x30\x82" + len(body).to_bytes(2, "big") + body))
+        return Issued(certificate, issued.key, issued.both)
 
     def self_signed(self, name: str) -> Issued:
         """Make a certificate that nobody else has signed."""

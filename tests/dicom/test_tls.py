@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import socket
 import ssl
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from ichnode.certificates import certificates_in
+from ichnode.certificates import CertificateUnreadable, certificate_from, certificates_in
 from ichnode.dicom.access import AllowedPeer
 from ichnode.dicom.requestor import Remote
 from ichnode.dicom.scu import echo
@@ -303,6 +304,37 @@ class TestBinding:
     def test_without_tls(self, server, authority, allowed):
         assert self.refused(allowed, server, authority, lambda r: RawPeer(r.port)) == "TLS_ASKED"
 
+    @pytest.mark.parametrize("what", ["DuplicateExtension", "InvalidVersion"])
+    def test_a_certificate_that_only_openssl_takes_is_nobodys_and_costs_no_port(self, server, authority, scanner, what):
+        """OpenSSL verifies it; cryptography, which reads its names, raises what is no ValueError."""
+        sound = authority.issue("twice", more="1.2.3.4.5=DER:0500\n1.2.3.4.6=DER:0500\n")
+        first, second = bytes.fromhex("06042a030405"), bytes.fromhex("06042a030406")
+        if what == "DuplicateExtension":
+            shown = authority.resign(sound, what, lambda signed: signed.replace(second, first))
+        else:
+            third, fourth = bytes.fromhex("a003020102"), bytes.fromhex("a003020103")
+            shown = authority.resign(sound, what, lambda signed: signed.replace(third, fourth, 1))
+        with pytest.raises(CertificateUnreadable) as caught:
+            certificate_from(ssl.PEM_cert_to_DER_cert(shown.certificate.read_text()))
+        assert type(caught.value.__cause__).__name__ == what
+        with pytest.raises(CertificateUnreadable, match="holds no PEM certificate"):
+            certificates_in(str(shown.certificate))
+
+        allowed = (AllowedPeer("CT1", certificates=("twice",)), AllowedPeer("*"))
+        secure = SecurePort(identity(server, authority))
+        with capture_logs() as logs, Receiver(allowed=allowed, secure=secure) as receiver:
+            with SecurePeer(receiver.tls_port, authority, sound) as peer:
+                assert self.associate(receiver, peer) == 2
+            with SecurePeer(receiver.tls_port, authority, shown) as peer:
+                assert peer.associate().echo() == 0
+            wait_until(lambda: len(receiver.opened) == 2)
+            assert receiver.opened[2].certificate is None
+            with SecurePeer(receiver.tls_port, authority, scanner) as other:
+                assert other.associate().echo() == 0, "the port is still there"
+        code = self.refused(allowed[0], server, authority, lambda r: SecurePeer(r.tls_port, authority, shown))
+        assert code == "NO_CERTIFICATE"
+        assert not [e for e in logs if e["event"] == "association.rejected"]
+
 
 class TestFiles:
     def test_a_renewed_certificate_is_used_without_a_restart(self, authority, scanner, tmp_path):
@@ -384,6 +416,23 @@ def test_the_wrong_title_is_told_over_tls(receiver, authority, scanner):
     (line,) = [e for e in logs if e["event"] == "association.rejected"]
     assert (line["code"], line["certificate"]) == ("CALLED_AET_UNKNOWN", "scanner")
     assert AET in line["remedy"]
+
+
+def test_a_fingerprint_needs_no_certificate_that_can_be_read(server, authority):
+    signed_anew = authority.resign(
+        server, "node anew", lambda signed: signed.replace(b"\xa0\x03\2\1\2", b"\xa0\x03\2\1\3")
+    )
+    shown = hashlib.sha256(ssl.PEM_cert_to_DER_cert(signed_anew.certificate.read_text())).hexdigest()
+    with Receiver(secure=SecurePort(identity(signed_anew, authority))) as receiver:
+        remote = Remote(
+            "pacs",
+            AET,
+            "127.0.0.1",
+            receiver.tls_port,
+            "CT1",
+            trust=Trust(Identity(str(server.both)), fingerprint=shown),
+        )
+        echo(remote)
 
 
 class TestNamesThatNoCertificateCanHold:
