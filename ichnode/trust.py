@@ -100,6 +100,11 @@ def why_not_connected(error: BaseException, address: str, plain: str = "plain HT
     return None
 
 
+def is_fingerprint(text: str) -> bool:
+    """Tell whether a text is a SHA-256 fingerprint as `plain_fingerprint` writes it."""
+    return _FINGERPRINT.fullmatch(text) is not None
+
+
 def plain_fingerprint(text: str) -> str:
     """Return a SHA-256 fingerprint as 64 lower-case digits, however openssl or a browser wrote it.
 
@@ -109,7 +114,7 @@ def plain_fingerprint(text: str) -> str:
         It is none.
     """
     digits = text.lower().rpartition("=")[2].replace(":", "").replace(" ", "")
-    if not _FINGERPRINT.fullmatch(digits):
+    if not is_fingerprint(digits):
         raise ValueError(
             f"{text!r} is no SHA-256 fingerprint: take what `openssl x509 -noout -fingerprint -sha256 -in FILE` says"
         )

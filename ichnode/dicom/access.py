@@ -15,6 +15,7 @@ from ichnode.certificates import Certificate
 from ichnode.dicom.syntaxes import CT_IMAGE, ENHANCED_CT, LEGACY_CONVERTED_ENHANCED_CT, VERIFICATION
 from ichnode.errors import ConfigError
 from ichnode.peer_section import PeerSection
+from ichnode.trust import is_fingerprint
 
 PERMANENT, TRANSIENT = 1, 2
 """Result of an A-ASSOCIATE-RJ, PS3.8 Table 9-21."""
@@ -142,7 +143,7 @@ class _Entry:
         """Tell whether TLS and certificate are as it asks."""
         if self.peer.certificates:
             shown = peer.certificate
-            return shown is not None and not {*shown.names, shown.sha256}.isdisjoint(self.peer.certificates)
+            return shown is not None and any(_is_of(shown, text) for text in self.peer.certificates)
         return peer.is_secure or not self.peer.tls
 
     def admits(self, peer: Peer, address: _Address) -> bool:
@@ -236,6 +237,11 @@ def _not_trusted(said: str, entry: AllowedPeer, peer: Peer) -> tuple[str, str]:
         f"{said} with a certificate ({shown}) that is not in certificates of its [[peers]] entry: "
         "add one of these names, or find out who called.",
     )
+
+
+def _is_of(shown: Certificate, text: str) -> bool:
+    """Tell whether a certificate is that of a fingerprint, or holds a name; a name never stands for a fingerprint."""
+    return text == shown.sha256 if is_fingerprint(text) else text in shown.names
 
 
 def _address(text: str) -> _Address:

@@ -335,6 +335,13 @@ class TestBinding:
         assert code == "NO_CERTIFICATE"
         assert not [e for e in logs if e["event"] == "association.rejected"]
 
+    def test_a_name_that_spells_a_fingerprint_is_none(self, server, authority, scanner):
+        (certificate,) = certificates_in(str(scanner.certificate))
+        forged = authority.issue("forged", f"DNS:{certificate.sha256}")
+        allowed = AllowedPeer("CT1", certificates=(certificate.sha256,))
+        code = self.refused(allowed, server, authority, lambda r: SecurePeer(r.tls_port, authority, forged))
+        assert code == "CERTIFICATE_OF_ANOTHER"
+
 
 class TestFiles:
     def test_a_renewed_certificate_is_used_without_a_restart(self, authority, scanner, tmp_path):
