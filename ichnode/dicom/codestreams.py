@@ -7,14 +7,25 @@ decoder. A frame is decoded only where both say the same, and where it is not lo
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
-from ichnode.dicom.syntaxes import COMPRESSED, RLE
+from ichnode.dicom.syntaxes import (
+    COMPRESSED,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS,
+    JPEG_LS_NEAR_LOSSLESS,
+    RLE,
+)
 from ichnode.errors import BadObject
 
 _SIZ = b"\xff\x4f\xff\x51"
 """SOC and SIZ, the first two markers of a JPEG 2000 codestream (ISO 15444-1 A.4, A.5); HTJ2K has the same."""
-_SIZ_WITHIN = 4096
-_NO_FRAME_HEADERS = (0xC4, 0xC8, 0xCC)
+_JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
+"""Signature box of a JP2 file (ISO 15444-1 I.5.1), which PS3.5 A.4.4 forbids and decoders take."""
+_SOI = b"\xff\xd8"
+_JPEG_LS_FRAME = 0xF7
+_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 _ALONE = (0x01, *range(0xD0, 0xD9))
 
 
@@ -36,7 +47,12 @@ def check_frame(encoded: bytes, transfer_syntax_uid: str, rows: int, columns: in
         raise _unreadable("a frame is longer than its pixels")
     if transfer_syntax_uid == RLE:
         return  # without a size of its own; what it may unpack to is bounded by its length
-    size = _of_jpeg_2000(encoded) or _of_jpeg(encoded)
+    if transfer_syntax_uid in (JPEG_LS, JPEG_LS_NEAR_LOSSLESS):
+        size = _of_jpeg(encoded, (_JPEG_LS_FRAME,))
+    elif transfer_syntax_uid in (JPEG_LOSSLESS, JPEG_LOSSLESS_SV1):
+        size = _of_jpeg(encoded, _FRAMES)
+    else:
+        size = _of_jpeg_2000(encoded)
     if size is None:
         raise _unreadable("a frame has no header")
     if size != (rows, columns):
@@ -44,15 +60,32 @@ def check_frame(encoded: bytes, transfer_syntax_uid: str, rows: int, columns: in
 
 
 def _of_jpeg_2000(encoded: bytes) -> tuple[int, int] | None:
-    start = encoded.find(_SIZ, 0, _SIZ_WITHIN)
-    if start < 0 or len(encoded) < start + 24:
+    start = _codestream_at(encoded) if encoded.startswith(_JP2) else 0
+    if start is None or not encoded.startswith(_SIZ, start) or len(encoded) < start + 24:
         return None
     x, y, x_offset, y_offset = struct.unpack_from(">IIII", encoded, start + 8)
     return y - y_offset, x - x_offset
 
 
-def _of_jpeg(encoded: bytes) -> tuple[int, int] | None:
-    """Return the size in the frame header (SOF0 to SOF15, or SOF55 of JPEG-LS; ISO 10918-1 B.2.2)."""
+def _codestream_at(encoded: bytes) -> int | None:
+    """Return where the codestream of a JP2 file begins, box by box (ISO 15444-1 I.4)."""
+    at = 0
+    while at + 8 <= len(encoded):
+        length, head = int.from_bytes(encoded[at : at + 4], "big"), 8
+        if length == 1:
+            length, head = int.from_bytes(encoded[at + 8 : at + 16], "big"), 16
+        if encoded[at + 4 : at + 8] == b"jp2c":
+            return at + head
+        if length < head:  # 0 is up to the end, where no codestream follows
+            return None
+        at += length
+    return None
+
+
+def _of_jpeg(encoded: bytes, frames: Sequence[int]) -> tuple[int, int] | None:
+    """Return the size in the first frame header, whose markers are `frames` (ISO 10918-1 B.2.2, ISO 14495-1 C.2.2)."""
+    if not encoded.startswith(_SOI):
+        return None
     at = 2
     while at + 9 <= len(encoded) and encoded[at] == 0xFF:
         marker = encoded[at + 1]
@@ -60,7 +93,7 @@ def _of_jpeg(encoded: bytes) -> tuple[int, int] | None:
             at += 1
         elif marker in _ALONE:
             at += 2
-        elif marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in _NO_FRAME_HEADERS):
+        elif marker in frames:
             rows, columns = struct.unpack_from(">HH", encoded, at + 5)
             return rows, columns
         else:

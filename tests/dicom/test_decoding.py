@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import threading
 import zlib
@@ -16,12 +17,22 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from ichnode.dicom.codestreams import check_frame
 from ichnode.dicom.decoding import Decoders
 from ichnode.dicom.pixels import read_hounsfield
-from ichnode.dicom.syntaxes import COMPRESSED, DEFLATED_LE, RLE, _samples
+from ichnode.dicom.syntaxes import (
+    COMPRESSED,
+    DEFLATED_LE,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS,
+    JPEG_LS_NEAR_LOSSLESS,
+    RLE,
+    _samples,
+)
 from ichnode.errors import BadObject
 from tests.dicom.made_ct import UNCOMPRESSED, ct_dataset, head_hu, part10_of, save
 from tests.peers import wait_until
 
 JPEG_2000 = str(JPEG2000Lossless)
+JPEGS = (JPEG_LOSSLESS, JPEG_LOSSLESS_SV1, JPEG_LS, JPEG_LS_NEAR_LOSSLESS)
 
 
 @pytest.fixture
@@ -51,6 +62,20 @@ def altered(path, change):
     ds.PixelData = encapsulate([change(bytearray(get_frame(ds.PixelData, 0, number_of_frames=1)))])
     ds.save_as(path, enforce_file_format=True)
     return path
+
+
+def jp2(codestream, before=b"", long=False):
+    """A JP2 file of 64 x 64 grey values (ISO 15444-1 annex I), with a box before the codestream."""
+
+    def box(kind, content):
+        return struct.pack(">I", len(content) + 8) + kind + content
+
+    said = struct.pack(">IIHBBBB", 64, 64, 1, 15, 7, 0, 0)
+    header = box(b"jp2h", box(b"ihdr", said) + box(b"colr", b"\1\0\0" + struct.pack(">I", 17)))
+    file = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", b"jp2 \0\0\0\0jp2 ") + header + before
+    if long:
+        return file + struct.pack(">I4sQ", 1, b"jp2c", len(codestream) + 16) + codestream
+    return file + box(b"jp2c", codestream)
 
 
 def children():
@@ -140,8 +165,6 @@ class TestBombs:
 
     @pytest.mark.parametrize("uid", [uid for uid in COMPRESSED if uid != RLE])
     def test_the_size_of_every_kind_of_frame_is_read(self, uid):
-        import base64
-
         frame = base64.b64decode(_samples()[uid])
         check_frame(frame, uid, 32, 32, 2)
         with pytest.raises(BadObject, match="its header says 33 x 32"):
@@ -149,6 +172,42 @@ class TestBombs:
         for cut in range(0, 60, 7):
             with pytest.raises(BadObject):
                 check_frame(frame[:cut], uid, 31, 32, 2)
+
+    @pytest.mark.parametrize("uid", [uid for uid in COMPRESSED if uid != RLE])
+    def test_a_size_that_stands_where_no_decoder_looks_counts_for_nothing(self, uid):
+        frame = base64.b64decode(_samples()[uid])
+        decoy = b"\xff\x4f\xff\x51" + struct.pack(">HHIIII", 41, 0, 33, 32, 0, 0) + bytes(23)
+        as_comment = b"\xff\xfe" + struct.pack(">H", len(decoy) + 2) + decoy
+        if uid in JPEGS:
+            hidden = [frame[:2] + as_comment + frame[2:]]
+            check_frame(hidden[0], uid, 32, 32, 2)
+        else:
+            free = struct.pack(">I", len(decoy) + 8) + b"free" + decoy
+            hidden = [jp2(frame, free), free + frame, frame[:2] + as_comment + frame[2:]]
+            check_frame(hidden[0], uid, 32, 32, 2)
+        for one in hidden:
+            with pytest.raises(BadObject):
+                check_frame(one, uid, 32, 33, 2)
+
+    def test_a_frame_of_another_kind_than_its_transfer_syntax(self):
+        for uid in (JPEG_2000, JPEG_LS, JPEG_LOSSLESS):
+            for other in {JPEG_2000, JPEG_LS, JPEG_LOSSLESS} - {uid}:
+                with pytest.raises(BadObject, match="has no header"):
+                    check_frame(base64.b64decode(_samples()[other]), uid, 32, 32, 2)
+
+    def test_a_codestream_in_a_jp2_file_is_measured_and_read(self, tmp_path):
+        path = altered(compressed(tmp_path / "x"), lambda frame: jp2(bytes(frame), bytes.fromhex("00000008") + b"free"))
+        assert np.array_equal(read_hounsfield(path)[0][0], head_hu())
+        long = altered(compressed(tmp_path / "long"), lambda frame: jp2(bytes(frame), long=True))
+        assert np.array_equal(read_hounsfield(long)[0][0], head_hu())
+
+        def grow(frame):
+            return jp2(bytes(frame)).replace(struct.pack(">II", 64, 64), struct.pack(">II", 60000, 60000))
+
+        with pytest.raises(BadObject, match="60000 x 60000, its header says 64 x 64"):
+            read_hounsfield(altered(compressed(tmp_path / "bomb"), grow))
+        with pytest.raises(BadObject, match="has no header"):
+            check_frame(jp2(b"")[:-8] + bytes(40), JPEG_2000, 64, 64, 2)
 
     def test_run_lengths_without_end(self):
         check_frame(bytes(3000), RLE, 32, 32, 2)
