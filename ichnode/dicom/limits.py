@@ -72,7 +72,8 @@ class Pace:
     """How far a peer is ahead of the rate at which it may send, over all its associations.
 
     Each slice costs the time that it takes at the allowed rate. Who is ahead by no more than `BURST_S` is not held up,
-    so that a scanner may send a series at full speed and be quiet afterwards.
+    so that a scanner may send a series at full speed and be quiet afterwards. Nobody gets further ahead than one
+    `LONGEST_PAUSE_S` beyond that, whatever was sent: who becomes quiet is let in again within seconds.
 
     Parameters
     ----------
@@ -81,6 +82,8 @@ class Pace:
     """
 
     BURST_S = 10.0
+    LONGEST_PAUSE_S = 5.0
+    """A peer that is held up hears of its slice before its own time-out."""
 
     def __init__(self, slices_per_s: float, bytes_per_s: float) -> None:
         self._slices_per_s, self._bytes_per_s = slices_per_s, bytes_per_s
@@ -96,10 +99,16 @@ class Pace:
             return 0.0
         now = time.monotonic()
         with self._lock:
-            self._paid_until = max(self._paid_until, now) + cost_s
+            furthest = now + self.BURST_S + self.LONGEST_PAUSE_S
+            self._paid_until = min(max(self._paid_until, now) + cost_s, furthest)
             return max(self._paid_until - now - self.BURST_S, 0.0)
 
     def is_ahead(self) -> bool:
         """Tell whether the peer is so far ahead that it gets no other association."""
         with self._lock:
             return self._paid_until - time.monotonic() > self.BURST_S
+
+    def is_even(self) -> bool:
+        """Tell whether the peer is ahead by nothing, as one that never sent."""
+        with self._lock:
+            return self._paid_until <= time.monotonic()

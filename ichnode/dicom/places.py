@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 
 from ichnode.dicom.access import PROVIDER_BUSY, AllowedPeer, Peer, Refusal
 from ichnode.dicom.limits import Pace, ScpLimits
@@ -13,8 +12,6 @@ from ichnode.log import get_logger
 
 log = get_logger(__name__)
 
-_LONGEST_PAUSE_S = 5.0
-"""A peer that is held up hears of its slice before its own time-out."""
 _SAY_AGAIN_S = 60.0
 
 
@@ -24,13 +21,12 @@ class Places:
     Parameters
     ----------
     limits : ScpLimits
-    allowed : sequence of AllowedPeer
     """
 
-    def __init__(self, limits: ScpLimits, allowed: Sequence[AllowedPeer]) -> None:
+    def __init__(self, limits: ScpLimits) -> None:
         self._limits = limits
         self._taken: dict[threading.Thread, tuple[str, AllowedPeer | None]] = {}
-        self._paces = {one: Pace(one.slices_per_s, one.bytes_per_s) for one in allowed}
+        self._paces: dict[tuple[AllowedPeer, str], Pace] = {}
         self._said_at: dict[AllowedPeer, float] = {}
 
     def __len__(self) -> int:
@@ -65,7 +61,7 @@ class Places:
                 f"The [[peers]] entry {entry.aet!r} has its {entry.max_associations} associations open: "
                 "raise its max_associations, or let the peer send on fewer."
             )
-        elif self._paces[entry].is_ahead():
+        elif self._pace(entry, address).is_ahead():
             code = "TOO_FAST"
             remedy = (
                 f"The [[peers]] entry {entry.aet!r} sends faster than it may: raise its slices_per_s or bytes_per_s, "
@@ -77,10 +73,18 @@ class Places:
 
     def pause_s(self, entry: AllowedPeer, count_bytes: int, peer: Peer) -> float:
         """Count a slice; return for how long its sender waits, so that TCP holds up the rest. Nothing is refused."""
-        pause_s = min(self._paces[entry].took(count_bytes), _LONGEST_PAUSE_S)
+        pause_s = self._pace(entry, peer.address).took(count_bytes)
         now = time.monotonic()
         if pause_s and now - self._said_at.get(entry, -_SAY_AGAIN_S) >= _SAY_AGAIN_S:
             self._said_at[entry] = now
             remedy = "It sends faster than its [[peers]] entry allows and is held up; nothing is lost. Raise "
             log.warning("peer.slowed", code="TOO_FAST", remedy=f"{remedy}slices_per_s or bytes_per_s.", **named(peer))
         return pause_s
+
+    def _pace(self, entry: AllowedPeer, address: str) -> Pace:
+        """Return the pace of an entry; where that is for any AE title, of one address, so that none slows another."""
+        key = entry, address if entry.aet.strip() == "*" else ""
+        if key not in self._paces:
+            self._paces = {known: pace for known, pace in self._paces.items() if not pace.is_even()}
+            self._paces[key] = Pace(entry.slices_per_s, entry.bytes_per_s)
+        return self._paces[key]

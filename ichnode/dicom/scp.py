@@ -106,7 +106,7 @@ class StoreScp:
         self._draining = False
         self._stopped = threading.Event()
         self._change = threading.Condition()
-        self._places = Places(limits, allowed)
+        self._places = Places(limits)
         self._associations: set[Association] = set()
 
     def start(self) -> tuple[int | None, int | None]:

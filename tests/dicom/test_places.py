@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 from pydicom.uid import EnhancedCTImageStorage
 from pynetdicom.sop_class import CTImageStorage, Verification
 from structlog.testing import capture_logs
 
-from ichnode.dicom.access import AllowedPeer, allowed_peer
-from ichnode.dicom.limits import Pace
+from ichnode.dicom.access import AllowedPeer, Peer, allowed_peer
+from ichnode.dicom.limits import Pace, ScpLimits
+from ichnode.dicom.places import Places
 from ichnode.peer_section import PeerSection
 from tests.dicom.wire import IMPLICIT_LE, RawPeer, Receiver, associate, command_set, p_data, request_pdu
 from tests.peers import wait_until
@@ -77,6 +79,36 @@ def test_a_pace_counts_the_dearer_of_slices_and_bytes():
     assert by_bytes.took(5000) == 0.0, "within the burst"
     assert 4.0 < by_bytes.took(10000) <= 5.0
     assert by_bytes.is_ahead()
+
+
+def test_nobody_owes_more_than_one_pause_beyond_the_burst(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("ichnode.dicom.limits.time", SimpleNamespace(monotonic=lambda: now[0]))
+    pace = Pace(1, 0)
+    assert [pace.took(0) for _ in range(10_000)][-1] == Pace.LONGEST_PAUSE_S
+    now[0] += Pace.LONGEST_PAUSE_S + 0.001
+    assert not pace.is_ahead(), "who is quiet for that long gets an association again"
+    assert not pace.is_even()
+    now[0] += Pace.BURST_S
+    assert pace.is_even()
+
+
+def test_who_comes_from_elsewhere_does_not_pay_for_others_where_any_title_is_let_in():
+    places, anybody, one = Places(ScpLimits()), AllowedPeer("*", slices_per_s=1), AllowedPeer("CT1", slices_per_s=1)
+    for entry in (anybody, one):
+        for _ in range(100):
+            places.pause_s(entry, 1000, Peer("CT1", "192.0.2.1", "ICHAI"))
+        assert places.refusal("192.0.2.1", entry).code == "TOO_FAST"
+    assert places.refusal("192.0.2.2", anybody) is None
+    assert places.refusal("192.0.2.2", one).code == "TOO_FAST", "a title is one sender, wherever it is"
+
+
+def test_addresses_that_owe_nothing_are_forgotten():
+    places, anybody = Places(ScpLimits()), AllowedPeer("*", slices_per_s=1)
+    places.pause_s(anybody, 1000, Peer("CT1", "192.0.2.1", "ICHAI"))
+    for number in range(2, 200):
+        assert places.refusal(f"192.0.2.{number}", anybody) is None
+    assert len(places._paces) == 2
 
 
 def test_a_title_of_its_own():
