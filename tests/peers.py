@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -47,6 +49,22 @@ def wait_until(condition: Callable[[], T], deadline_s: float = 20.0, what: str =
         if time.monotonic() > end:
             raise TimeoutError(f"not within {deadline_s:g} s: {what or getattr(condition, '__name__', condition)}")
         time.sleep(0.02)
+
+
+@contextmanager
+def many_descriptors() -> Iterator[None]:
+    """Have so many descriptors open that the next ones are beyond 1024, where `select` ends."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], min(before[1], 2048)), before[1]))
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        while opened[-1] < 1024:
+            opened.append(os.dup(opened[0]))
+        yield
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def answers_echo(port: int, called: str, calling: str = "ECHOSCU") -> bool:

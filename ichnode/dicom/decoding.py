@@ -66,8 +66,9 @@ class _Child:
 
     def _some(self, deadline: float, most: int) -> bytes:
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], max(deadline - time.monotonic(), 0))
-        if not ready:
+        poll = select.poll()  # `select` takes no descriptor from 1024 on
+        poll.register(self.process.stdout, select.POLLIN | select.POLLHUP)
+        if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
             raise TimeoutError("it takes too long")
         part = os.read(self.process.stdout.fileno(), min(most, 1 << 20))
         if not part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
@@ -65,10 +66,11 @@ class NothingAccepted(PeerRefused):
 
 
 class _BoundedSocket(AssociationSocket):
-    """pynetdicom's socket, repaired in two places.
+    """pynetdicom's socket, repaired in three places.
 
     Connected, it waits for ever: a peer that stalls inside a PDU, or stops reading, would hold the association. Never
     connected, it is not closed: each attempt at a peer that is down would cost a descriptor until the next collection.
+    It looks for bytes by `select`, which takes no descriptor from 1024 on: a busy node would call nobody.
     """
 
     socket: socket.socket | None
@@ -79,6 +81,19 @@ class _BoundedSocket(AssociationSocket):
         super().connect(primitive)
         if self.socket is not None:
             self.socket.settimeout(self.assoc.network_timeout)
+
+    @property
+    def ready(self) -> bool:
+        if self.socket is None or not self._is_connected:
+            return False
+        poll = select.poll()
+        try:
+            poll.register(self.socket, select.POLLIN | select.POLLHUP)
+            there = bool(poll.poll(0))
+        except (OSError, ValueError):  # it is closed
+            self.event_queue.put("Evt17")
+            return False
+        return there or (isinstance(self.socket, ssl.SSLSocket) and bool(self.socket.pending()))
 
     def _shutdown_socket(self) -> None:
         super()._shutdown_socket()

@@ -29,7 +29,7 @@ from ichnode.dicom.syntaxes import (
 )
 from ichnode.errors import BadObject
 from tests.dicom.made_ct import UNCOMPRESSED, ct_dataset, head_hu, part10_of, save
-from tests.peers import wait_until
+from tests.peers import many_descriptors, wait_until
 
 JPEG_2000 = str(JPEG2000Lossless)
 JPEGS = (JPEG_LOSSLESS, JPEG_LOSSLESS_SV1, JPEG_LS, JPEG_LS_NEAR_LOSSLESS)
@@ -141,6 +141,11 @@ class TestChildren:
         with pytest.raises(BadObject, match="takes too long"):
             decoders.read_hounsfield(path, [1], JPEG_2000)
         assert children() == []
+
+    def test_with_a_thousand_descriptors_open(self, decoders, tmp_path):
+        path = compressed(tmp_path / "x")
+        with many_descriptors():
+            assert np.array_equal(decoders.read_hounsfield(path, [1], JPEG_2000)[0], head_hu())
 
     def test_memory_has_a_bound(self, tmp_path):
         path = compressed(tmp_path / "x")

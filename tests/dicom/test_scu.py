@@ -21,8 +21,8 @@ from ichnode.dicom.find import STUDY_ROOT_FIND, series_count
 from ichnode.dicom.scu import Remote, echo, store
 from ichnode.errors import PeerRefused, PeerUnreachable
 from tests.dicom.made_ct import ct_dataset, head_hu, save
-from tests.dicom.wire import item, pdu
-from tests.peers import free_port, wait_until
+from tests.dicom.wire import AET, Receiver, item, pdu
+from tests.peers import free_port, many_descriptors, wait_until
 
 # The peers here are pynetdicom's: its server leaves sockets unclosed whose peer has gone.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -86,6 +86,12 @@ def compressed(syntax: str, **options) -> Dataset:
     ds.file_meta.TransferSyntaxUID = UID(syntaxes.EXPLICIT_LE)
     ds.compress(syntax, generate_instance_uid=False, **options)
     return ds
+
+
+def test_with_a_thousand_descriptors_open():
+    with Receiver() as receiver, many_descriptors():
+        echo(remote(receiver.port, AET))
+    assert receiver.wait_ended() == ["released"]
 
 
 @pytest.fixture
