@@ -86,8 +86,18 @@ class SecurePort:
 
     def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
         """Take a connection over, without a handshake yet."""
-        self.look()
-        return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return self._fresh_context().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+
+    def _fresh_context(self) -> ssl.SSLContext:
+        """Return a context for one connection: a session of TLS 1.2 is resumed by its ID where two have the same.
+
+        Python cannot switch off OpenSSL's cache of sessions. As long as the files cannot be used the context before
+        serves all.
+        """
+        if self.look():
+            with contextlib.suppress(ConfigError):  # They change just now: the next look says so.
+                return acceptor_context(self._identity, self._require)
+        return self._context
 
     def look(self) -> bool:
         """Use the files anew where they have changed; tell whether what is used is what lies there."""

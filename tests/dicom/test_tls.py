@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from structlog.testing import capture_logs
@@ -341,6 +342,22 @@ class TestBinding:
         allowed = AllowedPeer("CT1", certificates=(certificate.sha256,))
         code = self.refused(allowed, server, authority, lambda r: SecurePeer(r.tls_port, authority, forged))
         assert code == "CERTIFICATE_OF_ANOTHER"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_each_association_is_a_handshake_of_its_own(receiver, authority, scanner, version):
+    """Neither by session ID nor by ticket: a certificate that was withdrawn opens nothing from memory."""
+    context = ssl.create_default_context(cafile=authority.certificate)
+    context.load_cert_chain(scanner.certificate, scanner.key)
+    context.maximum_version = version
+    session = None
+    with ExitStack() as stack:  # OpenSSL forgets a session whose connection was broken off
+        for _ in range(3):
+            peer = stack.enter_context(RawPeer(receiver.tls_port))
+            peer.socket = context.wrap_socket(peer.socket, server_hostname="localhost", session=session)
+            assert peer.associate().echo() == 0
+            assert not peer.socket.session_reused
+            session = peer.socket.session
 
 
 class TestFiles:
