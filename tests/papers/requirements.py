@@ -84,6 +84,9 @@ REQUIREMENTS = (
     )),
     Requirement("R18", "Hostile input ends in a clear refusal, and the service goes on.", (
         "dicom/attacks::breaches_of_the_protocol_end_in_an_abort", "dicom/attacks::a_title_cannot_forge_a_log_line", "storage/spool::no_name_leads_out",
+        "dicom/fuzz::whole_conversations_with_wounds", "dicom/fuzz::the_tls_port", "dicom/fuzz::frames_with_wounds",
+        "dicom/decoding::a_size_that_stands_where_no_decoder_looks_counts_for_nothing", "dicom/tls::garbage_instead_of_records",
+        "dicom/tls::a_certificate_that_only_openssl_takes_is_nobodys_and_costs_no_port",
         "web/who_gets_in::guessing_a_password_becomes_slow_and_the_right_one_has_to_wait_as_well",
     )),
     Requirement("R19", "No patient is named in logs, addresses, errors, or messages unless that is switched on.", (

@@ -26,7 +26,7 @@ def test_every_test_that_a_requirement_names_exists(requirement):
     for test in requirement.tests:
         file, name = path_and_name(test)
         tree = ast.parse((ROOT / "tests" / file).read_text())
-        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, test
+        assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, test
 
 
 def test_every_hazard_has_controls_and_every_requirement_controls_one():
