@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import select
-import socket
-import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,19 +11,17 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from ichnode.dicom.calling import BoundedSocket, SecureSocket, why_broken
 from ichnode.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from ichnode.dicom.secure import Trust, has_fingerprint, requestor_context
+from ichnode.dicom.secure import Trust
 from ichnode.errors import PeerRefused, PeerUnreachable
-from ichnode.trust import why_not_connected
 
 # The documented switch: else every PDU and message is rendered for a log that nobody reads.
 _config.LOG_HANDLER_LEVEL = "none"
 
 _TRANSIENT = 2
-_RECORD_BYTES = 16384
-"""Longest plain text of a TLS record (RFC 8446 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,149 +60,19 @@ class NothingAccepted(PeerRefused):
     code = "NO_CONTEXT"
 
 
-class _BoundedSocket(AssociationSocket):
-    """pynetdicom's socket, repaired in three places.
-
-    Connected, it waits for ever: a peer that stalls inside a PDU, or stops reading, would hold the association. Never
-    connected, it is not closed: each attempt at a peer that is down would cost a descriptor until the next collection.
-    It looks for bytes by `select`, which takes no descriptor from 1024 on: a busy node would call nobody.
-    """
-
-    socket: socket.socket | None
-    broken: OSError | None = None
-    """Why there is no connection, or no longer one."""
-
-    def connect(self, primitive: T_CONNECT) -> None:
-        super().connect(primitive)
-        if self.socket is not None:
-            self.socket.settimeout(self.assoc.network_timeout)
-
-    @property
-    def ready(self) -> bool:
-        if self.socket is None or not self._is_connected:
-            return False
-        poll = select.poll()
-        try:
-            poll.register(self.socket, select.POLLIN | select.POLLHUP)
-            there = bool(poll.poll(0))
-        except (OSError, ValueError):  # it is closed
-            self.event_queue.put("Evt17")
-            return False
-        return there or (isinstance(self.socket, ssl.SSLSocket) and bool(self.socket.pending()))
-
-    def _shutdown_socket(self) -> None:
-        super()._shutdown_socket()
-        if self.socket is not None:
-            self.socket.close()
-
-
-class _OtherCertificate(ssl.SSLError):
-    """The peer's certificate has not the fingerprint that it should have."""
-
-
-class _ImpossibleName(ssl.SSLError):
-    """No certificate can hold the name that the peer's should have."""
-
-
-class _TlsSocket(ssl.SSLSocket):
-    """Remembers why its handshake failed, which pynetdicom keeps to its log; looks at the fingerprint."""
-
-    broken: OSError | None = None
-    fingerprint = ""
-
-    def connect(self, addr: Any) -> None:
-        try:
-            super().connect(addr)
-            if self.fingerprint and not has_fingerprint(self, self.fingerprint):
-                raise _OtherCertificate
-        except OSError as error:
-            self.broken = error
-            raise
-        except (
-            TypeError,
-            ValueError,
-        ) as error:  # no such name; pynetdicom expects an OSError
-            self.broken = _ImpossibleName()
-            raise self.broken from error
-
-
-class _SecureSocket(_BoundedSocket):
-    """A `_BoundedSocket` with TLS.
-
-    pynetdicom's reactor, which also has to send, reads when the kernel has bytes; of TLS 1.3 these may be session
-    tickets, and reading would wait for an answer to what was not yet sent. So what is there is read without waiting.
-    """
-
-    def __init__(self, assoc: Association, address: AddressInformation, remote: Remote, trust: Trust) -> None:
-        self._context = requestor_context(remote.name, trust)  # first: where it raises no socket is left open
-        super().__init__(assoc, address=address)
-        self._context.sslsocket_class = _TlsSocket
-        self._host, self._fingerprint = trust.name or remote.host, trust.fingerprint
-        self._in_hand = bytearray()
-
-    def connect(self, primitive: T_CONNECT) -> None:
-        assert self.socket is not None  # made by __init__
-        try:
-            self._host.encode("idna")  # as `wrap_socket` does, which leaves the descriptor open where it fails
-            secured = self._context.wrap_socket(self.socket, server_hostname=self._host)
-        except (OSError, ValueError) as error:
-            self.broken = error if isinstance(error, OSError) else _ImpossibleName()
-            self._give_up(primitive)
-            return
-        assert isinstance(secured, _TlsSocket)
-        secured.fingerprint = self._fingerprint
-        self.socket = secured
-        super().connect(primitive)
-        self.broken = secured.broken
-
-    def _give_up(self, primitive: T_CONNECT) -> None:
-        """Say that there is no connection, as pynetdicom's `connect` does: else its association waits for ever."""
-        self._shutdown_socket()
-        self.socket = None
-        primitive.result = "Evt17"
-        self.provider_queue.put(primitive)
-        self._ready.set()
-
-    @property
-    def ready(self) -> bool:
-        if self._in_hand:
-            return True
-        if not super().ready or self.socket is None:
-            return False
-        self.socket.settimeout(0)
-        try:
-            part = self.socket.recv(_RECORD_BYTES)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
-        except OSError as error:
-            self.broken = error
-            part = b""
-        finally:
-            self.socket.settimeout(self.assoc.network_timeout)
-        self._in_hand += part
-        return True
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        taken = self._in_hand[:nr_bytes]
-        del self._in_hand[:nr_bytes]
-        if len(taken) == nr_bytes:
-            return taken
-        return taken + super().recv(nr_bytes - len(taken))
-
-
 class _Caller(AE):
-    """An application entity that calls with a `_BoundedSocket`."""
+    """An application entity that calls with a `BoundedSocket`."""
 
     def __init__(self, remote: Remote) -> None:
         super().__init__(ae_title=remote.calling_aet)
         self._remote = remote
-        self.line: _BoundedSocket | None = None
+        self.line: BoundedSocket | None = None
 
     def _create_socket(self, assoc: Association, address: AddressInformation, tls_args: None) -> AssociationSocket:
         if self._remote.trust is None:
-            self.line = _BoundedSocket(assoc, address=address)
+            self.line = BoundedSocket(assoc, address=address)
         else:
-            self.line = _SecureSocket(assoc, address, self._remote, self._remote.trust)
+            self.line = SecureSocket(assoc, address, self._remote.name, self._remote.host, self._remote.trust)
         return self.line
 
 
@@ -274,7 +139,7 @@ def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts
     if association.rejected_contexts and not association.accepted_contexts:
         offered = ", ".join(sorted({context.abstract_syntax.name for context in contexts}))
         raise NothingAccepted(f"{_called(remote)} takes none of what is offered ({offered}): enable it there.")
-    if ae.line is not None and (said := _why_broken(ae.line.broken)) is not None:
+    if ae.line is not None and (said := why_broken(ae.line.broken)) is not None:
         raise PeerUnreachable(f"{_called(remote)}{said}")
     if not connected:
         raise PeerUnreachable(f"{_called(remote)}: no connection. Check host and port, and that the peer is running.")
@@ -291,21 +156,6 @@ def _answers_to_whom_they_belong(association: Association) -> None:
     """
     take = association.dimse.get_msg
     association.dimse.get_msg = lambda block=False: take(block=True) if block else (None, None)
-
-
-def _why_broken(error: OSError | None) -> str | None:
-    """Return the end of a sentence: why there is no TLS; None where that is not it."""
-    if isinstance(error, _OtherCertificate):
-        return ": its certificate has another fingerprint. Correct it here if it was renewed, or find out who answers."
-    if isinstance(error, _ImpossibleName):
-        return ": no certificate can hold the name that is asked for. Correct certificate_name, or host if it is empty."
-    if isinstance(error, ssl.SSLError):
-        return why_not_connected(error, "port", "DICOM without TLS", "certificate_name")
-    if isinstance(error, ConnectionResetError | BrokenPipeError):
-        return (
-            ": it broke off in the TLS handshake. It may speak DICOM without TLS on this port: check port, or its log."
-        )
-    return None
 
 
 def _rejection(remote: Remote, answer: Any) -> PeerUnreachable | PeerRefused:
