@@ -73,10 +73,22 @@ def test_nobody_waits_for_what_was_ordered(node, clock):
     listed = Listed(facts.study_instance_uid, facts.series_instance_uid)
     with node.worklist.write() as tx:
         retrievals.list_new(tx, clock(), listed, clock(), retrievals.BACKFILL)
+        assert retrievals.claim(tx, clock(), "boot", [], []) is not None
     closed_series(node.worklist, clock, facts)
     clock.forward(3600)
     watch(node)
     assert count(node) == 0
+
+
+def test_an_order_that_has_only_listed_a_study_makes_nobody_wait_longer(node, clock):
+    facts = study_facts("old")
+    listed = Listed(facts.study_instance_uid, facts.series_instance_uid)
+    with node.worklist.write() as tx:
+        retrievals.list_new(tx, clock(), listed, clock(), retrievals.BACKFILL)
+    closed_series(node.worklist, clock, facts)
+    clock.forward(3600)
+    watch(node)
+    assert count(node) == 1
 
 
 def test_no_minutes_no_alarm(make_node, clock):
