@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -61,4 +62,6 @@ def test_killed_at_the_seam(seam, when, number, tmp_path, tiny_bundle, monkeypat
     heard = [(got.json["kind"], got.json["id"]) for got in webhook.posts]
     assert set(heard) == {("alert", filed["oncall", "alert"]), ("escalation", filed["oncall", "escalation"])}
     assert {control_id(content) for content in engine.messages} == {filed["ris", "alert"]}
-    assert len(heard) + len(engine.messages) <= 4, "one twice at most: that of which the node did not know"
+    # What was on its way to a channel at the kill is said again, to each channel at most once; both may have been.
+    assert max(Counter(heard).values()) <= 2 and len(heard) <= 3
+    assert len(engine.messages) <= 2
