@@ -72,7 +72,8 @@ def test_without_a_watchdog_nobody_is_told_that_it_lives(listener, watchdog):
 def test_where_nobody_listens_the_node_goes_on(tmp_path, capsys):
     ServiceManager({}).ready("")
     ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready("")
-    assert "service.not_told" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "service.not_told" in said.out + said.err
 
 
 def test_a_node_that_no_longer_looks_after_series_is_not_called_alive(listener, monkeypatch):

@@ -14,6 +14,8 @@ const say = Object.fromEntries(
   ["number", "position", "hu", "wl", "zoom", "wait", "left", "right", "top", "bottom", "heat-of"].map((n) => [n, find(n)]),
 );
 
+const AGAIN_MS = 3000;
+
 class Viewer {
   constructor(facts) {
     this.facts = facts;
@@ -21,6 +23,8 @@ class Viewer {
     this.index = -1;
     this.probing = false;
     this.pointed = null;
+    this.trouble = null;  // what a slice that does not come waits for
+    this.again = null;
     this.painter = new Painter(find("canvas"));
     this.tool = matchMedia("(pointer: coarse)").matches ? "scroll" : "window";
     const worker = new Worker(new URL("./loader.js", import.meta.url), { type: "module" });
@@ -72,7 +76,7 @@ class Viewer {
     say.number.textContent = `${this.index + 1} / ${this.count}`;
     say.position.textContent = facts.position_mm === null ? "" : `${facts.position_mm.toFixed(1)} mm`;
     for (const side of ["left", "right", "top", "bottom"]) say[side].textContent = facts[side];
-    say.wait.textContent = plane ? "" : plane === null ? "The pixels of this slice cannot be read." : "Loading …";
+    say.wait.textContent = plane ? "" : plane === null ? "The pixels of this slice cannot be read." : this.trouble ?? "Loading …";
     say["heat-of"].textContent = map ? (this.painter.heat.shown ? `heat map: ${map.name}` : "heat map hidden (H)") : "";
     for (const button of document.querySelectorAll("[data-go]")) {
       button.setAttribute("aria-pressed", String(Number(button.dataset.go) === this.index));
@@ -96,6 +100,7 @@ class Viewer {
 
   arrived(index) {
     if (this.stack.here === this.count) section.dataset.whole = "yes";
+    this.trouble = null;
     if (index === this.index) this.refresh();
     if (this.facts.keys.some((key) => key.index === index)) this.thumbnails();
   }
@@ -104,7 +109,13 @@ class Viewer {
     if (status === 401) signIn();
     else if (status === 409) say.wait.textContent = "The series has changed since this page was made: load it again.";
     else if (status === null) say.wait.textContent = "The viewer could not be loaded. Load the page again.";
-    else say.wait.textContent = status ? `The node answered ${status}.` : "The node does not answer. It is tried again.";
+    else if (status && status < 500) say.wait.textContent = `The node answered ${status}.`;
+    else {
+      this.trouble = status ? `The node answered ${status}. It is tried again.` : "The node does not answer. It is tried again.";
+      // A slice that is here stays as it is: only somebody who waits for one is told.
+      if (this.stack.planes[this.index] === undefined) say.wait.textContent = this.trouble;
+      this.again ??= setTimeout(() => { this.again = null; this.stack.near(this.index); }, AGAIN_MS);
+    }
   }
 
   /** Small pictures of the key slices, once their planes are here. */
