@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def slices_of(exam: Exam, seed: int, folder: Path) -> list[Dataset]:
     """Return the exam's slices: those of a template, as another patient."""
     made = []
     for number, file in enumerate(sorted(folder.glob("*.dcm"))):
-        ds = copy.deepcopy(dcmread(file))
+        ds = dcmread(file)
         ds.StudyInstanceUID, ds.SeriesInstanceUID = uid_of(exam, seed, "study"), uid_of(exam, seed, "series")
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid_of(exam, seed, "slice", str(number))
         ds.PatientID, ds.PatientName = f"SOAK{exam.number:05d}", f"SOAK^{exam.number:05d}"
@@ -100,8 +99,8 @@ def work(
     return every
 
 
-def send_late(one: tuple[float, Sent, list[Dataset]], send: object) -> None:
+def send_late(one: tuple[float, Sent, list[Dataset]], send: Callable[[Sent, Sequence[Dataset]], None]) -> None:
     """Wait until what was kept back is due, and send it."""
     at, sent, slices = one
     threading.Event().wait(max(0.0, at - time.monotonic()))
-    send(sent, slices)  # type: ignore[operator]
+    send(sent, slices)
