@@ -88,11 +88,13 @@ class Progress:
         if self._writer is None and find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
+            _wait_for_a_later_name(self._folder)
             # Of a run that goes on, what was written after its checkpoint no longer counts.
             self._writer = SummaryWriter(str(self._folder), purge_step=step)
         if self._writer is not None:
             self._writer.add_scalar("loss", loss, step)
             self._writer.add_scalar("rate", rate, step)
+            self._writer.flush()  # a checkpoint of this step must find it written, if the run is killed
         self._bar("steps", step + 1, steps, f"loss {loss:.3f}")
         if not self._console.is_terminal:
             self._lines(step, steps, loss, rate)
@@ -109,3 +111,15 @@ class Progress:
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=of)
         self._bars.update(self._tasks[name], completed=done, total=of, description=f"{name} {more}".strip())
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Let the second pass in which an earlier part of the run began.
+
+    TensorBoard reads the files of a run in the order of their names, which begin with the whole second; of two of one
+    second the process number decides, and the earlier part would be taken for the later one.
+    """
+    names = [path.name.split(".") for path in folder.glob("events.out.tfevents.*")]
+    newest = max((int(name[3]) for name in names if name[3].isdigit()), default=0)
+    if 0 <= newest - (now := time.time()) + 1 <= 1:
+        time.sleep(newest + 1 - now)
