@@ -12,6 +12,7 @@ from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.steps.retrain import retrain
 from ichnode.tick import Tick
+from ichnode.worklist import audit
 
 log = get_logger(__name__)
 
@@ -45,5 +46,5 @@ def _retrain(node: Node, stopping: threading.Event) -> None:
         last = stage
 
     log.info("retrain.begins")
-    made = retrain(node, node.settings.retrain.outcomes_file, told, stopping=stopping)
+    made = retrain(node, audit.NODE, node.settings.retrain.outcomes_file, told, stopping=stopping)
     log.info("retrain.ended", model=made.digest[:12], passed=made.judgement["passed"])

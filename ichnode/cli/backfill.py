@@ -66,6 +66,7 @@ def command(
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
     from ichnode.steps.order import place_backfill
+    from ichnode.worklist.audit import terminal
 
     node = existing_node(settings)
     if listing:
@@ -78,7 +79,7 @@ def command(
         raise click.UsageError("--to lies before --from.")
     if dry_run:
         return _count(node, begin, end)
-    order = place_backfill(node, begin, end, per_hour=per_hour, at_once=at_once, hours=hours)
+    order = place_backfill(node, terminal(), begin, end, per_hour=per_hour, at_once=at_once, hours=hours)
     click.echo(f"Order {order.id}: {begin} to {end}" + (f", between {hours}" if hours else "") + ".")
     return 0 if no_wait else follow(node, order.id)
 
@@ -125,10 +126,11 @@ def _list(node: Node) -> int:
 
 
 def _stop(node: Node, order_id: int) -> int:
-    from ichnode.worklist import orders
+    from ichnode.worklist import audit, orders
 
     with node.worklist.write() as tx:
-        done = orders.stop(tx, node.now(), order_id)
+        if done := orders.stop(tx, node.now(), order_id):
+            audit.record(tx, node.now(), audit.terminal().name, "backfill.stopped", order=order_id)
     if not done:
         click.echo("There is no such open order; `ichnode backfill --list` lists them.", err=True)
         return 1

@@ -25,9 +25,13 @@ def command(config: Path | None, data: Path | None, to: Path) -> int:
     settings = settings_from(config, data)
     from ichnode.steps.backup import backup
     from ichnode.steps.node import existing_node
+    from ichnode.worklist import audit
 
+    node = existing_node(settings)
+    with node.worklist.write() as tx:
+        audit.record(tx, node.now(), audit.terminal().name, "node.backup_begun")
     named = os.environ.get("ICHNODE_CONFIG")
     with stages() as tell:
-        kept = backup(existing_node(settings), to, config or (Path(named) if named else None), tell)
+        kept = backup(node, to, config or (Path(named) if named else None), tell)
     click.echo(f"{kept.files} files with {kept.bytes / 1e9:.2f} GB and the worklist are in {to}.")
     return 0

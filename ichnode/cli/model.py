@@ -108,8 +108,9 @@ def import_(config: Path | None, data: Path | None, folder: Path) -> None:
     """
     node = _node(config, data)
     from ichnode.steps.register import IMPORT, take_in
+    from ichnode.worklist.audit import terminal
 
-    bundle, new = take_in(node, folder, IMPORT)
+    bundle, new = take_in(node, folder, IMPORT, by=terminal())
     said = "is a candidate now" if new else "was there already"
     click.echo(f"{bundle.name} {bundle.version}, digest {bundle.digest[:12]}, {said}.")
 
@@ -131,9 +132,10 @@ def judge(config: Path | None, data: Path | None, outcomes: Path | None, model: 
     node = _node(config, data)
     from ichnode.cli.progress import stages
     from ichnode.steps.retrain import judge as ask_the_gate
+    from ichnode.worklist.audit import terminal
 
     with stages() as told:
-        judgement = ask_the_gate(node, model, outcomes or node.settings.retrain.outcomes_file, told)
+        judgement = ask_the_gate(node, terminal(), model, outcomes or node.settings.retrain.outcomes_file, told)
     print_checks(judgement)
     return 0 if judgement["passed"] else 3
 
@@ -151,8 +153,9 @@ def promote(config: Path | None, data: Path | None, force: bool, because: str, m
         raise click.UsageError("--force and --because go together: say why the gate is to be passed over.")
     node = _node(config, data)
     from ichnode.steps.promote import promote as make_active
+    from ichnode.worklist.audit import terminal
 
-    row = make_active(node, model, because.strip() or None)
+    row = make_active(node, model, terminal(), because.strip() or None)
     forced = f" Forced: {row.forced_because}" if row.forced_because else ""
     click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, is active.{forced}")
 
@@ -171,16 +174,18 @@ def shadow(config: Path | None, data: Path | None, stop: bool, model: str | None
         raise click.UsageError("Give either MODEL or --stop.")
     node = _node(config, data)
     from ichnode.inference.bundle import load_bundle
-    from ichnode.worklist import models
+    from ichnode.worklist import audit, models
 
     with node.worklist.write() as tx:
         if model is None:
-            ended = models.end_shadow(tx, node.now())
+            if ended := models.end_shadow(tx, node.now()):
+                audit.record(tx, node.now(), audit.terminal().name, "model.shadow_ended", model=ended)
             click.echo(f"{ended[:12]} is a candidate again." if ended else "Nothing runs beside the active model.")
             return 0 if ended else 1
         row = models.model(tx, model)
         load_bundle(node.models.path(row.digest))
         models.shadow(tx, node.now(), row.digest)
+        audit.record(tx, node.now(), audit.terminal().name, "model.shadowed", model=row.digest)
     click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, reads beside the active model from now on.")
     return 0
 
@@ -193,8 +198,9 @@ def rollback(config: Path | None, data: Path | None) -> None:
     """
     node = _node(config, data)
     from ichnode.steps.promote import rollback as back
+    from ichnode.worklist.audit import terminal
 
-    row = back(node)
+    row = back(node, terminal())
     click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, is active again.")
 
 
@@ -207,11 +213,14 @@ def reject(config: Path | None, data: Path | None, because: str, model: str) -> 
     Example: ichnode model reject 3f9a1c --because "Misses epidural haemorrhage."
     """
     node = _node(config, data)
-    from ichnode.worklist import models
+    from ichnode.worklist import audit, models
 
     with node.worklist.write() as tx:
         row = models.model(tx, model)
         models.reject(tx, node.now(), row.digest, because)
+        audit.record(
+            tx, node.now(), audit.terminal().name, "model.rejected", model=row.digest, rejected_because=because
+        )
     click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, is rejected.")
 
 

@@ -25,6 +25,7 @@ def command(config: Path | None, data: Path | None, no_wait: bool, study: str) -
     from ichnode.steps.node import existing_node
     from ichnode.steps.order import place_priors
     from ichnode.worklist import views
+    from ichnode.worklist.audit import terminal
 
     node = existing_node(settings)
     with node.worklist.read() as tx:
@@ -33,6 +34,6 @@ def command(config: Path | None, data: Path | None, no_wait: bool, study: str) -
         said = "No such study" if not found else f"{len(found)} studies are called that"
         click.echo(f"{said} in the worklist; `ichnode worklist` lists what there is.", err=True)
         return 1
-    order = place_priors(node, found[0])
+    order = place_priors(node, terminal(), found[0])
     click.echo(f"Order {order.id}: priors of study {found[0]}.")
     return 0 if no_wait else follow(node, order.id)

@@ -26,12 +26,15 @@ def command(config: Path | None, data: Path | None, dry_run: bool) -> int:
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
     from ichnode.steps.prune import plan, prune, sweep_strays
+    from ichnode.worklist import audit
 
     node = existing_node(settings)
     if dry_run:
         _print_plan(plan(node), node.spool.free_bytes())
         return 0
     done = prune(node)
+    with node.worklist.write() as tx:
+        audit.record(tx, node.now(), audit.terminal().name, "node.pruned", series=done.series, forgotten=done.forgotten)
     click.echo(
         f"{done.series} series purged, {done.files} files and {done.bytes / 1e9:.2f} GB removed, "
         f"{done.forgotten} studies forgotten, {sweep_strays(node)} left-over files swept."

@@ -23,9 +23,10 @@ def command(config: Path | None, data: Path | None, source: Path) -> int:
     """
     settings = settings_from(config, data)
     from ichnode.steps.backup import restore
+    from ichnode.worklist.audit import terminal
 
     with stages() as tell:
-        kept = restore(settings, source, tell)
+        kept = restore(settings, terminal(), source, tell)
     click.echo(f"{kept.files} files with {kept.bytes / 1e9:.2f} GB and the worklist are in {settings.node.data}.")
     click.echo("Next: give the folder to the node's user, run `ichnode doctor`, then `ichnode serve`.")
     return 0

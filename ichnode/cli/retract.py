@@ -31,7 +31,7 @@ def command(config: Path | None, data: Path | None, because: str, remark: str, y
     """
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
-    from ichnode.worklist import retractions, views
+    from ichnode.worklist import audit, retractions, views
 
     node = existing_node(settings)
     with node.worklist.read() as tx:
@@ -43,6 +43,8 @@ def command(config: Path | None, data: Path | None, because: str, remark: str, y
         click.confirm(f"Take back the results of {len(chosen)} series?", abort=True)
     with node.worklist.write() as tx:
         taken = retractions.retract(tx, node.now(), chosen, because, remark)
+        for study_id in views.studies_of(tx, chosen) if taken else ():
+            audit.record(tx, node.now(), audit.terminal().name, "study.retracted", study_id, because=because)
     if not taken:
         click.echo("There is no result to take back: nothing was answered, or it was taken back before.", err=True)
         return 1

@@ -35,6 +35,7 @@ def command(config: Path | None, data: Path | None, outcomes: Path | None, recip
     from ichnode.steps.labels import check_enough, gather
     from ichnode.steps.node import existing_node
     from ichnode.steps.retrain import retrain
+    from ichnode.worklist.audit import terminal
 
     node = existing_node(settings)
     file = outcomes or settings.retrain.outcomes_file
@@ -49,7 +50,7 @@ def command(config: Path | None, data: Path | None, outcomes: Path | None, recip
         check_enough(gathered, settings.retrain.least_positives, settings.retrain.least_negatives)
         return 0
     with stages() as told:
-        done = retrain(node, file, told, recipe=recipe)
+        done = retrain(node, terminal(), file, told, recipe=recipe)
     return _say(done)
 
 

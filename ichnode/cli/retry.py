@@ -25,7 +25,7 @@ def command(config: Path | None, data: Path | None, everything: bool, study: str
         raise click.UsageError("Give either STUDY or --all.")
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
-    from ichnode.worklist import deliveries, jobs, retrievals, views
+    from ichnode.worklist import audit, deliveries, jobs, retrievals, views
 
     node = existing_node(settings)
     with node.worklist.write() as tx:
@@ -40,6 +40,12 @@ def command(config: Path | None, data: Path | None, everything: bool, study: str
         if study is not None and not studies and not fetched:
             click.echo("No such study in the worklist; `ichnode worklist` lists what there is.", err=True)
             return 1
+        concerned: list[int | None] = [None] if study is None or not studies else [*studies]
+        for study_id in concerned:
+            audit.record(
+                tx, node.now(), audit.terminal().name, "node.retried", study_id,
+                analyses=analyses, deliveries=sent, retrievals=fetched,
+            )  # fmt: skip
     click.echo(
         f"{analyses} analysis job(s) and {sent} deliver(y/ies) are due again"
         + (f", and {fetched} series to be fetched." if fetched else ".")

@@ -28,11 +28,13 @@ def command(config: Path | None, data: Path | None, as_json: bool, with_report: 
     """
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
-    from ichnode.worklist import views
+    from ichnode.worklist import audit, views
 
     node = existing_node(settings)
-    with node.worklist.read() as tx:
+    with node.worklist.write() as tx:
         studies = [views.study(tx, found) for found in views.find_study(tx, study)]
+        for one in studies:
+            audit.record(tx, node.now(), audit.terminal().name, "study.viewed", one["id"])
     if not studies:
         click.echo("No such study in the worklist; `ichnode worklist` lists what there is.", err=True)
         return 1

@@ -30,12 +30,13 @@ def command(config: Path | None, data: Path | None, as_json: bool, limit: int) -
     """
     settings = settings_from(config, data)
     from ichnode.steps.node import existing_node
-    from ichnode.worklist import retrievals, triage_list
+    from ichnode.worklist import audit, retrievals, triage_list
 
     node = existing_node(settings)
-    with node.worklist.read() as tx:
+    with node.worklist.write() as tx:
         studies = triage_list.page(tx, limit)
         missing = retrievals.given_up(tx)
+        audit.record(tx, node.now(), audit.terminal().name, "worklist.viewed", studies=[one["id"] for one in studies])
     if as_json:
         click.echo(json.dumps(studies, indent=2, ensure_ascii=False))
         return

@@ -35,6 +35,7 @@ _KINDS: Mapping[str, tuple[Code, Code | None, str]] = {
     "session.ended": (_AUTHENTICATION, _LOGOUT, "E"),
     "worklist.searched": (_QUERY, None, "E"),
     "study.exported": (_EXPORT, None, "R"),
+    "node.backup_begun": (_EXPORT, None, "R"),
     "worklist.viewed": (_ACCESSED, None, "R"),
     "study.viewed": (_ACCESSED, None, "R"),
     "series.viewed": (_ACCESSED, None, "R"),
@@ -59,7 +60,7 @@ class Entry:
     Attributes
     ----------
     who : str
-        An account, ``token:NAME``, ``terminal`` or ``node``.
+        An account, ``token:NAME``, ``terminal:LOGIN`` or ``node``.
     what : str
         A named event.
     concerned : sequence of Concerned

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ichnode import __version__
@@ -15,6 +16,7 @@ from ichnode.errors import ConfigError, PermanentError
 from ichnode.steps.node import Node, spool_folder
 from ichnode.storage.atomic import sync_directory, write_durable
 from ichnode.storage.holding import held
+from ichnode.worklist import audit
 from ichnode.worklist.copying import copy_of, files_of
 from ichnode.worklist.database import Worklist
 
@@ -62,7 +64,7 @@ def backup(node: Node, to: Path, config: Path | None, tell: Tell) -> Kept:
     return Kept(len(files), total)
 
 
-def restore(settings: Settings, source: Path, tell: Tell) -> Kept:
+def restore(settings: Settings, by: audit.Actor, source: Path, tell: Tell) -> Kept:
     """Put a backup into the data folder of `settings`, which has to be empty, and bring its worklist up to date.
 
     Raises
@@ -91,6 +93,8 @@ def restore(settings: Settings, source: Path, tell: Tell) -> Kept:
     worklist = Worklist(f"sqlite:///{unfinished}")
     try:
         worklist.migrate()
+        with worklist.write() as tx:
+            audit.record(tx, datetime.now(UTC), by.name, "node.restored", address=by.address)
     finally:
         worklist.dispose()
     copy_of(f"sqlite:///{unfinished}", finished)

@@ -93,7 +93,7 @@ def export(
     for done, (study_id, series_id) in enumerate(series, 1):
         with node.worklist.write() as tx:
             filed = assembly.filed_slices(tx, series_id)
-            audit.record(tx, node.now(), "terminal", "study.exported", study_id, options=list(options.names))
+            audit.record(tx, node.now(), audit.terminal().name, "study.exported", study_id, options=list(options.names))
         written, why = _series(node, filed, out, pseudonyms, options)
         files += written
         refused += [(study_id, reason) for reason in why]

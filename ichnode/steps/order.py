@@ -12,7 +12,7 @@ from ichnode.errors import ConfigError, PeerRefused, PeerUnreachable
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.steps.reconcile import Wish, file_missing, filters_of, is_old, silent
-from ichnode.worklist import deliveries, orders, retrievals, views
+from ichnode.worklist import audit, deliveries, orders, retrievals, views
 from ichnode.worklist.orders import Order
 
 _GIB = 1 << 30
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 
 def place_backfill(
-    node: Node, first: date, last: date, *, per_hour: int = 0, at_once: int = 0, hours: str = ""
+    node: Node, by: audit.Actor, first: date, last: date, *, per_hour: int = 0, at_once: int = 0, hours: str = ""
 ) -> Order:
     """Order the head CTs of some days; the running node fetches them.
 
@@ -31,13 +31,15 @@ def place_backfill(
     """
     check_source(node)
     with node.worklist.write() as tx:
-        return orders.place(
+        order = orders.place(
             tx, node.now(), orders.BACKFILL, first_date=_day(first), last_date=_day(last), per_hour=per_hour,
             at_once=at_once, hours=hours,
         )  # fmt: skip
+        audit.record(tx, node.now(), by.name, "backfill.ordered", address=by.address, order=order.id)
+        return order
 
 
-def place_priors(node: Node, study_id: int) -> Order:
+def place_priors(node: Node, by: audit.Actor, study_id: int) -> Order:
     """Order the older head CTs of the patient of a study.
 
     Raises
@@ -51,7 +53,9 @@ def place_priors(node: Node, study_id: int) -> Order:
     if not _is_plain(study["patient_id"]):
         raise ConfigError("The study has no Patient ID by which its priors could be found.", "NO_PATIENT_ID")
     with node.worklist.write() as tx:
-        return orders.place(tx, node.now(), orders.PRIORS, study_id=study_id)
+        order = orders.place(tx, node.now(), orders.PRIORS, study_id=study_id)
+        audit.record(tx, node.now(), by.name, "study.priors_ordered", study_id, by.address, order=order.id)
+        return order
 
 
 def list_due(node: Node) -> datetime | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ichnode.errors import PermanentError
 from ichnode.inference.bundle import load_bundle
 from ichnode.steps.node import Node
-from ichnode.worklist import models
+from ichnode.worklist import audit, models
 from ichnode.worklist.models import ModelRow
 
 
-def promote(node: Node, text: str, force_because: str | None = None) -> ModelRow:
+def promote(node: Node, text: str, by: audit.Actor, force_because: str | None = None) -> ModelRow:
     """Make the model that `text` names active.
 
     Parameters
@@ -30,11 +32,14 @@ def promote(node: Node, text: str, force_because: str | None = None) -> ModelRow
     if objection is not None and not force_because:
         raise PermanentError(f'{objection} To promote it all the same, give the reason: --force --because "…".', "GATE")
     with node.worklist.write() as tx:
-        models.promote(tx, node.now(), row.digest, force_because if objection is not None else None)
+        forced = force_because if objection is not None else None
+        models.promote(tx, node.now(), row.digest, forced)
+        more: dict[str, Any] = {"forced_because": forced} if forced else {}
+        audit.record(tx, node.now(), by.name, "model.promoted", address=by.address, model=row.digest, **more)
         return models.model(tx, row.digest)
 
 
-def rollback(node: Node) -> ModelRow:
+def rollback(node: Node, by: audit.Actor) -> ModelRow:
     """Make the model active that was active before this one.
 
     Raises
@@ -45,6 +50,7 @@ def rollback(node: Node) -> ModelRow:
     with node.worklist.write() as tx:
         _, digest = models.rollback(tx, node.now())
         load_bundle(node.models.path(digest))  # an error here takes the transaction back
+        audit.record(tx, node.now(), by.name, "model.rolled_back", address=by.address, model=digest)
         return models.model(tx, digest)
 
 

@@ -13,7 +13,7 @@ from ichnode.errors import BundleError
 from ichnode.inference.bundle import CARD, WEIGHTS, Bundle, default_bundle_path, load_bundle
 from ichnode.log import get_logger
 from ichnode.steps.node import Node, has_run, open_node
-from ichnode.worklist import models
+from ichnode.worklist import audit, models
 
 SHIPPED, CONFIGURATION, IMPORT, RETRAIN = "shipped", "configuration", "import", "retrain"
 log = get_logger(__name__)
@@ -61,7 +61,9 @@ def active_digest(node: Node) -> str:
     return active.digest
 
 
-def take_in(node: Node, folder: Path, origin: str, *, tried: bool = False) -> tuple[Bundle, bool]:
+def take_in(
+    node: Node, folder: Path, origin: str, *, tried: bool = False, by: audit.Actor = audit.NODE
+) -> tuple[Bundle, bool]:
     """Try a bundle, keep a copy of it and enter it as a candidate.
 
     Parameters
@@ -86,6 +88,8 @@ def take_in(node: Node, folder: Path, origin: str, *, tried: bool = False) -> tu
     kept = _keep(node, bundle)
     with node.worklist.write() as tx:
         new = models.register(tx, node.now(), kept.digest, kept.name, kept.version, origin)
+        if new:
+            audit.record(tx, node.now(), by.name, "model.imported", address=by.address, model=kept.digest)
     return kept, new
 
 

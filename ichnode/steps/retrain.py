@@ -22,7 +22,7 @@ from ichnode.steps.labels import Gathered, check_enough, gather, manifest, split
 from ichnode.steps.node import Node
 from ichnode.steps.register import RETRAIN, active_digest, settle_active, take_in
 from ichnode.storage.atomic import write_durable
-from ichnode.worklist import lab, models
+from ichnode.worklist import audit, lab, models
 
 log = get_logger(__name__)
 
@@ -53,8 +53,8 @@ def lab_folder(node: Node) -> Path:
 
 
 def retrain(
-    node: Node, outcomes: Path | None, told: Told = lambda stage, done, of: None, *, recipe: str | None = None,
-    stopping: threading.Event | None = None,
+    node: Node, by: audit.Actor, outcomes: Path | None, told: Told = lambda stage, done, of: None, *,
+    recipe: str | None = None, stopping: threading.Event | None = None,
 ) -> Retrained:  # fmt: skip
     """Make a candidate from the labels there are, and let the gate judge it against the active model.
 
@@ -78,10 +78,10 @@ def retrain(
         settle_active(node)
         parts = split(node, gathered)
         run = _run(node, manifest(node, gathered, parts), recipe=recipe or section.recipe)
-        _begin(node, run, "retrain", gathered, parts)
+        _begin(node, by, run, "retrain", gathered, parts)
         try:
             run_lab("retrain", run, section.timeout_s, section.threads, told, stopping or threading.Event())
-            bundle, _ = take_in(node, run / "candidate", RETRAIN, tried=True)
+            bundle, _ = take_in(node, run / "candidate", RETRAIN, tried=True, by=by)
             judgement = _file(node, run, bundle.digest)
         except PermanentError as error:
             with node.worklist.write() as tx:
@@ -92,7 +92,9 @@ def retrain(
     return Retrained(bundle.digest, judgement, gathered.contradictory, gathered.without_answer)
 
 
-def judge(node: Node, text: str, outcomes: Path | None, told: Told = lambda stage, done, of: None) -> dict[str, Any]:
+def judge(
+    node: Node, by: audit.Actor, text: str, outcomes: Path | None, told: Told = lambda stage, done, of: None
+) -> dict[str, Any]:
     """Let the gate judge the candidate or shadow that `text` names against the active model; return what it found.
 
     Raises
@@ -111,7 +113,7 @@ def judge(node: Node, text: str, outcomes: Path | None, told: Told = lambda stag
         parts = split(node, gathered)
         candidate = str(node.models.path(row.digest))
         run = _run(node, manifest(node, gathered, parts, only_test=True), candidate=candidate)
-        _begin(node, run, "judge", gathered, parts)
+        _begin(node, by, run, "judge", gathered, parts)
         try:
             run_lab("judge", run, section.timeout_s, section.threads, told, threading.Event())
             return _file(node, run, row.digest)
@@ -136,7 +138,9 @@ def _run(node: Node, told: dict[str, Any], **more: str) -> Path:
     return run
 
 
-def _begin(node: Node, run: Path, what: str, gathered: Gathered, parts: dict[str, str]) -> None:
+def _begin(
+    node: Node, by: audit.Actor, run: Path, what: str, gathered: Gathered, parts: dict[str, str]
+) -> None:  # fmt: skip
     patients = set(gathered.bleeds)
     tests = sum(parts[patient] == TEST for patient in patients)
     with node.worklist.write() as tx:
@@ -144,6 +148,7 @@ def _begin(node: Node, run: Path, what: str, gathered: Gathered, parts: dict[str
             tx, node.now(), "begun", run.name, what=what, patients=len(patients), test=tests,
             contradictory=list(gathered.contradictory), without_answer=gathered.without_answer,
         )  # fmt: skip
+        audit.record(tx, node.now(), by.name, f"model.{what}_begun", address=by.address, run=run.name)
 
 
 def _file(node: Node, run: Path, digest: str) -> dict[str, Any]:

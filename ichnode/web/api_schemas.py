@@ -200,6 +200,7 @@ ANSWERS: dict[tuple[str, str], Schema] = {
     ("delete", "/api/v1/studies/{study}/results/{result}/feedback"): _DONE,
     ("post", "/api/v1/studies/{study}/reading"): object_of({"read_by": TEXT}),
     ("delete", "/api/v1/studies/{study}/reading"): _DONE,
+    ("post", "/api/v1/studies/{study}/priors"): object_of({"order": WHOLE}),
 }
 BINARY: dict[tuple[str, str], tuple[str, str]] = {
     ("get", f"{_SERIES}/planes/{{digest}}/{{part}}"): (

@@ -12,7 +12,7 @@ from ichnode.web.doors import door, json_body
 from ichnode.web.node_facts import node_facts, worries
 from ichnode.web.refusals import Refused
 from ichnode.web.study_facts import whole_number
-from ichnode.web.visitor import Visitor, node_of, note_view
+from ichnode.web.visitor import Visitor, node_of
 from ichnode.worklist import audit, deliveries, jobs, models, pauses, retrievals, views, vitals
 
 
@@ -84,16 +84,15 @@ def pause(request: Request, visitor: Visitor) -> Response:
 
 def promote_model(request: Request, visitor: Visitor) -> Response:
     """Make a model active that the gate let through; it is named by its digest, or by how that begins."""
-    return _changed(request, visitor, "model.promoted", promote(node_of(request), request.path_params["digest"]))
+    return _changed(promote(node_of(request), request.path_params["digest"], visitor))
 
 
 def roll_back(request: Request, visitor: Visitor) -> Response:
     """Make the model active again that was active before."""
-    return _changed(request, visitor, "model.rolled_back", rollback(node_of(request)))
+    return _changed(rollback(node_of(request), visitor))
 
 
-def _changed(request: Request, visitor: Visitor, what: str, row: models.ModelRow) -> Response:
-    note_view(request, visitor, what, model=row.digest)
+def _changed(row: models.ModelRow) -> Response:
     return JSONResponse({"digest": row.digest, "name": row.name, "version": row.version, "state": row.state})
 
 

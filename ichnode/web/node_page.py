@@ -69,18 +69,14 @@ def retry(request: Request, visitor: Visitor) -> Response:
 def promote_model(request: Request, visitor: Visitor) -> Response:
     """Make a model active that the gate let through."""
     _sure(request)
-    row = promote(node_of(request), str(request.state.form.get("model", "")) or "-")
-    with node_of(request).worklist.write() as tx:
-        _audit(request, tx, visitor, "model.promoted", model=row.digest)
+    promote(node_of(request), str(request.state.form.get("model", "")) or "-", visitor)
     return _back("#models")
 
 
 def roll_back(request: Request, visitor: Visitor) -> Response:
     """Make the model active again that was active before."""
     _sure(request)
-    row = rollback(node_of(request))
-    with node_of(request).worklist.write() as tx:
-        _audit(request, tx, visitor, "model.rolled_back", model=row.digest)
+    rollback(node_of(request), visitor)
     return _back("#models")
 
 

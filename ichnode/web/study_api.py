@@ -6,6 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ichnode.core.feedback import ContradictionError, Feedback, Label
+from ichnode.errors import ConfigError
+from ichnode.steps.node import Node
+from ichnode.steps.order import place_priors
 from ichnode.web.doors import door, json_body
 from ichnode.web.journal_words import in_words
 from ichnode.web.refusals import Refused
@@ -13,6 +16,7 @@ from ichnode.web.slices import study_of
 from ichnode.web.study_facts import answers_of, said, series_to_show
 from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import audit, feedback, readings
+from ichnode.worklist.orders import Order
 
 _WRONG = (
     'Send {"agrees": true or false, "labels": [{"name", "present", "slice": [UID, frame] or null}], "comment": ""}.'
@@ -88,6 +92,27 @@ def make_study_unread(request: Request, visitor: Visitor) -> Response:
     return JSONResponse({"done": done})
 
 
+def fetch_study_priors(request: Request, visitor: Visitor) -> Response:
+    """Order the older head CTs of the study's patient; the node fetches and analyses them."""
+    node = node_of(request)
+    study = study_of(node, request.path_params["study"])
+    return JSONResponse({"order": order_priors(node, visitor, study["id"]).id})
+
+
+def order_priors(node: Node, visitor: Visitor, study_id: int) -> Order:
+    """Place the order.
+
+    Raises
+    ------
+    Refused
+        409 when nothing can be fetched, or the study does not say whose it is.
+    """
+    try:
+        return place_priors(node, visitor, study_id)
+    except ConfigError as error:
+        raise Refused(409, error.code, error.sentence) from None
+
+
 def _answer_of(request: Request) -> tuple[int, int]:
     study = study_of(node_of(request), request.path_params["study"])
     result_id: int = request.path_params["result"]
@@ -124,4 +149,5 @@ ROUTES = [
     door(f"{_STUDY}/results/{{result:int}}/feedback", "study.teach", take_feedback_back, ("DELETE",)),
     door(f"{_STUDY}/reading", "study.sign", sign_study_off, ("POST",)),
     door(f"{_STUDY}/reading", "study.sign", make_study_unread, ("DELETE",)),
+    door(f"{_STUDY}/priors", "study.sign", fetch_study_priors, ("POST",)),
 ]

@@ -9,17 +9,16 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from ichnode.core.feedback import MOST_COMMENT
 from ichnode.core.findings import CLASSES
-from ichnode.errors import ConfigError
 from ichnode.steps.node import Node
-from ichnode.steps.order import place_priors
 from ichnode.web.doors import door
 from ichnode.web.journal_words import in_words
 from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
 from ichnode.web.slices import study_of
+from ichnode.web.study_api import order_priors
 from ichnode.web.study_facts import answer_of, answers_of, current_result, said, series_to_show, whole_number
 from ichnode.web.visitor import Visitor, node_of, note_view
-from ichnode.worklist import audit, feedback, readings
+from ichnode.worklist import feedback, readings
 
 VIEWERS = {"viewer": "Open in the viewer", "pacs": "Open in the PACS"}
 
@@ -88,12 +87,7 @@ def fetch_priors(request: Request, visitor: Visitor) -> Response:
     """Order the older studies of the patient; the node fetches them."""
     node = node_of(request)
     found = study_of(node, request.path_params["study"])
-    try:
-        order = place_priors(node, found["id"])
-    except ConfigError as error:
-        raise Refused(409, error.code, error.sentence) from None
-    with node.worklist.write() as tx:
-        audit.record(tx, node.now(), visitor.name, "study.priors_ordered", found["id"], visitor.address, order=order.id)
+    order_priors(node, visitor, found["id"])
     return RedirectResponse(f"/studies/{found['id']}#journal", 303)
 
 

@@ -60,7 +60,7 @@ def add(tx: Connection, at: datetime, name: str, role: str, password: str | None
     tx.execute(
         insert(_A).values(name=name.lower(), role=role, password=password, disabled=False, created_at=at, seen_at=None)
     )
-    audit.record(tx, at, "terminal", "account.added", account=name.lower(), role=role)
+    audit.record(tx, at, audit.terminal().name, "account.added", account=name.lower(), role=role)
 
 
 def change(
@@ -82,4 +82,4 @@ def change(
     tx.execute(update(_A).where(_A.c.id == account.id).values(given))
     tx.execute(delete(sessions).where(sessions.c.account_id == account.id))
     to = {key: value for key, value in given.items() if key != "password"}
-    audit.record(tx, at, "terminal", "account.changed", account=account.name, changed=sorted(given), to=to)
+    audit.record(tx, at, audit.terminal().name, "account.changed", account=account.name, changed=sorted(given), to=to)

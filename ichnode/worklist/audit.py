@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, insert, select
 
 from ichnode.worklist.people import audit
+
+
+class Actor(Protocol):
+    """Who acts: whoever was let in to the pages, a command, or the node by itself."""
+
+    @property
+    def name(self) -> str:
+        """As the journal has it."""
+
+    @property
+    def address(self) -> str:
+        """From which network address; empty on the machine itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A command, or the node by itself."""
+
+    name: str
+    address: str = ""
+
+
+NODE = Local("node")
+
+
+def terminal() -> Local:
+    """Return who runs this command: ``terminal:LOGIN``, behind sudo whoever called it."""
+    login = os.environ.get("SUDO_USER", "")
+    if not login:
+        try:
+            login = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # in a container a user needs no name
+            login = str(os.getuid())
+    return Local(f"terminal:{login}"[:64])
 
 
 def record(
@@ -18,7 +55,7 @@ def record(
     Parameters
     ----------
     who : str
-        An account, ``token:NAME`` or ``terminal``.
+        An account, ``token:NAME``, ``terminal:LOGIN`` for a command, or ``node``.
     what : str
         A named event such as ``study.viewed``.
     **detail

@@ -45,7 +45,7 @@ def add(
             name=name, digest=digest_of(secret), scopes=list(scopes), created_at=at, expires_at=expires_at
         )
     )
-    audit.record(tx, at, "terminal", "token.added", token=name, scopes=list(scopes))
+    audit.record(tx, at, audit.terminal().name, "token.added", token=name, scopes=list(scopes))
 
 
 def find(tx: Connection, at: datetime, secret: str) -> ApiToken | None:
@@ -81,7 +81,7 @@ def revoke(tx: Connection, at: datetime, name: str) -> None:
     changed = tx.execute(update(_T).where(_T.c.name == name, _T.c.revoked_at.is_(None)).values(revoked_at=at)).rowcount
     if not changed:
         raise PermanentError(f"There is no token {name} that could be revoked; see `ichnode token list`.", "TOKEN")
-    audit.record(tx, at, "terminal", "token.revoked", token=name)
+    audit.record(tx, at, audit.terminal().name, "token.revoked", token=name)
 
 
 def listed(tx: Connection) -> list[dict[str, Any]]:

@@ -91,6 +91,12 @@ def study_uids(tx: Connection, study_ids: Sequence[int]) -> list[str]:
     return list(tx.scalars(select(_ST.c.study_instance_uid).where(_ST.c.id.in_(study_ids))))
 
 
+def studies_of(tx: Connection, series_ids: Sequence[int]) -> list[int]:
+    """Return the studies that series are of, each once."""
+    chosen = select(_SE.c.study_id).where(_SE.c.id.in_(series_ids)).distinct()
+    return list(tx.scalars(chosen.order_by(_SE.c.study_id)))
+
+
 def series_ids(tx: Connection, study_ids: list[int]) -> list[int]:
     """Return the ids of all series of some studies."""
     return list(tx.scalars(select(_SE.c.id).where(_SE.c.study_id.in_(study_ids))))

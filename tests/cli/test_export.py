@@ -60,7 +60,7 @@ def test_what_is_exported_names_nobody_and_teaches_the_lab(received, data, ichno
     with received.worklist.read() as tx:
         entries = [(e["who"], e["what"], e["study_id"], e["detail"]) for e in audit.latest(tx)]
     options = {"options": ["basic", "dates", "descriptors"]}
-    assert entries == [("terminal", "study.exported", study, options) for study in (2, 1)]
+    assert entries == [(audit.terminal().name, "study.exported", study, options) for study in (2, 1)]
     first = dcmread(files[0])
     assert first.SeriesDescription == "Head 5.0" and first.PatientIdentityRemoved == "YES"
     with (out / "labels.csv").open() as lines:

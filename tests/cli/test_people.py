@@ -6,6 +6,7 @@ import pytest
 
 from ichnode.web.passwords import is_password
 from ichnode.worklist import accounts, tokens
+from ichnode.worklist.audit import terminal
 from ichnode.worklist.people import api_tokens, audit
 from tests.made import rows
 
@@ -35,7 +36,7 @@ def test_an_account_from_the_first_day_to_the_last(ichnode, node, data, password
     assert "disabled" in ichnode("user", "list", "--data", data).out
     assert ichnode("user", "disable", "ada", "--undo", "--data", data).code == 0
     kept = [(r["who"], r["what"], r["detail"]["account"]) for r in rows(node.worklist, audit)]
-    assert kept == [("terminal", "account.added", "ada"), *[("terminal", "account.changed", "ada")] * 4]
+    assert kept == [(terminal().name, "account.added", "ada"), *[(terminal().name, "account.changed", "ada")] * 4]
     assert "horse" not in str(rows(node.worklist, audit))
 
 

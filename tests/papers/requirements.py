@@ -94,7 +94,7 @@ REQUIREMENTS = (
         "notify/hl7::a_patient_only_where_it_is_given", "notify/mail::patient_data_are_in_the_body_at_most",
     )),
     Requirement("R20", "Every view of a patient, on the pages or through the JSON, is written down.", (
-        "web/worklist_page::every_view_of_patients_is_audited_and_a_renewal_only_where_it_shows_somebody_new", "web/node_page::the_audit_journal_is_for_administrators",
+        "web/worklist_page::every_view_of_patients_is_audited_and_a_renewal_only_where_it_shows_somebody_new", "web/node_page::the_audit_journal_is_for_administrators", "cli/audited::who_did_what", "cli/audited::no_command_is_forgotten",
     )),
     Requirement("R21", "What leaves for elsewhere names nobody.", (
         "cli/export::what_is_exported_names_nobody_and_teaches_the_lab", "dicom/deidentified::nothing_of_the_original_is_left_wherever_it_stood",

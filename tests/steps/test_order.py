@@ -16,6 +16,7 @@ from ichnode.steps.order import held, list_day, list_due, missing_of, place_back
 from ichnode.steps.reconcile import look_due
 from ichnode.steps.recover import begin_boot, recover
 from ichnode.worklist import deliveries, forgetting, jobs, notices, orders, retrievals, schema
+from ichnode.worklist.audit import NODE
 from ichnode.worklist.orders import Progress
 from ichnode.worklist.retrieval_tables import orders as order_table
 from ichnode.worklist.retrieval_tables import retrievals as table
@@ -79,7 +80,7 @@ def state(node, order) -> str:
 
 
 def test_the_studies_of_some_days_are_fetched(node, giver):
-    order = place_backfill(node, *DAYS)
+    order = place_backfill(node, NODE, *DAYS)
     work(node)
     assert sorted(giver.gets) == sorted(series_uid(f"old{n}") for n in (1, 2, 3))
     assert progress(node, order) == Progress(3, 0, 3, 0, 3)
@@ -89,7 +90,7 @@ def test_the_studies_of_some_days_are_fetched(node, giver):
 
 
 def test_it_goes_on_where_it_was_after_the_node_died(node, giver, clock):
-    order = place_backfill(node, *DAYS)
+    order = place_backfill(node, NODE, *DAYS)
     list_due(node)
     Fetcher(node).fetch_due()
     assert len(giver.gets) == 1
@@ -101,7 +102,7 @@ def test_it_goes_on_where_it_was_after_the_node_died(node, giver, clock):
 
 
 def test_so_many_studies_an_hour(node, giver, clock):
-    order = place_backfill(node, *DAYS, per_hour=1)
+    order = place_backfill(node, NODE, *DAYS, per_hour=1)
     work(node)
     assert len(giver.gets) == 1
     clock.forward(3500)
@@ -115,13 +116,13 @@ def test_so_many_studies_an_hour(node, giver, clock):
 
 def test_a_study_that_was_begun_goes_on_with_its_other_series(node, giver, clock, tmp_path):
     giver.add(write_head(tmp_path / "heads", "old1", "thin", StudyDate="20260201", slices=8))
-    place_backfill(node, DAYS[0], DAYS[0], per_hour=1)
+    place_backfill(node, NODE, DAYS[0], DAYS[0], per_hour=1)
     work(node)
     assert set(giver.gets) == {series_uid("old1"), series_uid("old1", "thin")}
 
 
 def test_so_many_studies_at_once(node, giver, clock):
-    order = place_backfill(node, *DAYS, at_once=2)
+    order = place_backfill(node, NODE, *DAYS, at_once=2)
     work(node)
     assert len(giver.gets) == 2
     assert progress(node, order).unanswered == 2
@@ -134,13 +135,13 @@ def test_so_many_studies_at_once(node, giver, clock):
 @pytest.mark.parametrize(("hour", "begins"), [(12, False), (20, True), (3, True), (6, False)])
 def test_only_in_its_hours(node, giver, clock, hour, begins):
     clock.at = datetime(2026, 3, 1, hour, 30, tzinfo=UTC)
-    place_backfill(node, *DAYS, hours="19:00-06:00")
+    place_backfill(node, NODE, *DAYS, hours="19:00-06:00")
     work(node)
     assert bool(giver.gets) is begins
 
 
 def test_an_order_is_stopped_and_goes_on_with_other_limits(node, giver, clock):
-    order = place_backfill(node, *DAYS, per_hour=1)
+    order = place_backfill(node, NODE, *DAYS, per_hour=1)
     work(node)
     with node.worklist.write() as tx:
         assert orders.stop(tx, clock(), order.id)
@@ -149,7 +150,7 @@ def test_an_order_is_stopped_and_goes_on_with_other_limits(node, giver, clock):
     work(node)
     assert len(giver.gets) == 1
     assert {row["state"] for row in rows(node.worklist, table)} == {"fetched", "withdrawn"}
-    again = place_backfill(node, *DAYS)
+    again = place_backfill(node, NODE, *DAYS)
     assert again.id == order.id
     work(node)
     assert len(giver.gets) == 3
@@ -157,20 +158,20 @@ def test_an_order_is_stopped_and_goes_on_with_other_limits(node, giver, clock):
 
 
 def test_the_same_order_again_is_one_order(node, giver):
-    first, second = place_backfill(node, *DAYS), place_backfill(node, *DAYS, at_once=7)
+    first, second = place_backfill(node, NODE, *DAYS), place_backfill(node, NODE, *DAYS, at_once=7)
     assert first.id == second.id
     assert second.at_once == 7
 
 
 def test_what_the_looks_take_in_is_left_to_them(node, giver, tmp_path):
     giver.add(write_head(tmp_path / "heads", "live", StudyDate="20260301", StudyTime="100000", slices=8))
-    place_backfill(node, date(2026, 2, 28), date(2026, 3, 1))
+    place_backfill(node, NODE, date(2026, 2, 28), date(2026, 3, 1))
     work(node)
     assert giver.gets == []
 
 
 def test_what_was_ordered_is_analysed_last_told_to_nobody_and_stands_behind(node, giver, clock):
-    place_backfill(node, DAYS[0], DAYS[0])
+    place_backfill(node, NODE, DAYS[0], DAYS[0])
     work(node)
     (old,) = rows(node.worklist, schema.studies)
     assert old["ordered_at"] is not None
@@ -188,7 +189,7 @@ def test_what_was_ordered_is_analysed_last_told_to_nobody_and_stands_behind(node
 
 
 def test_no_channel_hears_of_what_was_ordered(node, giver, clock):
-    place_backfill(node, DAYS[0], DAYS[0])
+    place_backfill(node, NODE, DAYS[0], DAYS[0])
     work(node)
     analysed_series(node.worklist, clock, study_facts("live"), 0.9)
     with node.worklist.write() as tx:
@@ -207,7 +208,7 @@ def test_what_an_archive_has_of_a_day_is_counted_without_an_order(node, giver):
 
 def test_an_archive_that_is_down_delays_an_order(make_node, giver, clock):
     node = make_node(source={**giver.section, "port": Giver().port})
-    order = place_backfill(node, *DAYS)
+    order = place_backfill(node, NODE, *DAYS)
     list_due(node)
     assert list_due(node) is None
     assert state(node, order) == "open"
@@ -219,7 +220,7 @@ def test_an_archive_that_is_down_delays_an_order(make_node, giver, clock):
 
 def priors_of(node, clock, **facts):
     closed_series(node.worklist, clock, study_facts("now", patient_id="P-1", study_date="20260228", **facts))
-    return place_priors(node, 1)
+    return place_priors(node, NODE, 1)
 
 
 def test_the_priors_of_a_patient(node, giver, clock, tmp_path):
@@ -240,19 +241,19 @@ def test_the_priors_of_a_patient(node, giver, clock, tmp_path):
 def test_a_patient_id_that_would_find_others_is_no_question(node, clock, number):
     closed_series(node.worklist, clock, study_facts("now", patient_id=number))
     with pytest.raises(ConfigError, match="Patient ID"):
-        place_priors(node, 1)
+        place_priors(node, NODE, 1)
 
 
 def test_without_a_source_nothing_can_be_ordered(make_node):
     with pytest.raises(ConfigError, match="source"):
-        place_backfill(make_node(), *DAYS)
+        place_backfill(make_node(), NODE, *DAYS)
 
 
 @pytest.mark.parametrize("end", ["pending", "withdrawn", "failed"])
 def test_a_study_that_an_order_has_only_listed_and_that_comes_by_itself_is_one_that_somebody_waits_for(
     node, giver, old_heads, clock, end
 ):
-    order = place_backfill(node, DAYS[0], DAYS[0])
+    order = place_backfill(node, NODE, DAYS[0], DAYS[0])
     list_due(node)
     if end == "failed":
         giver.gives[series_uid("old1")] = 0
@@ -267,7 +268,7 @@ def test_a_study_that_an_order_has_only_listed_and_that_comes_by_itself_is_one_t
 
 
 def test_a_study_of_an_order_of_which_another_series_comes_by_itself_is_no_longer_silent(node, giver, tmp_path):
-    place_backfill(node, DAYS[0], DAYS[0])
+    place_backfill(node, NODE, DAYS[0], DAYS[0])
     work(node)
     assert rows(node.worklist, schema.studies)[0]["ordered_at"] is not None
     come(node, write_head(tmp_path / "heads", "old1", "thin", StudyDate="20260201", slices=8))
@@ -276,7 +277,7 @@ def test_a_study_of_an_order_of_which_another_series_comes_by_itself_is_no_longe
 
 def test_what_a_look_finds_missing_is_taken_from_the_order_that_listed_it(node, giver, clock, tmp_path):
     giver.add(write_head(tmp_path / "heads", "late", StudyDate="20260227", StudyTime="110000", slices=8))
-    place_backfill(node, date(2026, 2, 27), date(2026, 2, 27), hours="19:00-06:00")
+    place_backfill(node, NODE, date(2026, 2, 27), date(2026, 2, 27), hours="19:00-06:00")
     work(node)
     with node.worklist.write() as tx:  # the node was down for three days: the look goes back as far
         deliveries.close_circuit(tx, clock() - timedelta(days=3), LOOKING)
@@ -290,7 +291,10 @@ def test_what_a_look_finds_missing_is_taken_from_the_order_that_listed_it(node, 
 
 
 def test_an_order_whose_question_fails_holds_up_no_other_and_no_look(node, giver, clock, monkeypatch):
-    bad, good = place_backfill(node, date(2026, 1, 1), date(2026, 1, 1)), place_backfill(node, DAYS[0], DAYS[0])
+    bad, good = (
+        place_backfill(node, NODE, date(2026, 1, 1), date(2026, 1, 1)),
+        place_backfill(node, NODE, DAYS[0], DAYS[0]),
+    )
     ask = list_day
 
     def answer(node, day):
@@ -340,7 +344,7 @@ def test_orders_leave_the_disk_to_what_comes_live(make_node, giver, clock, monke
     low = 1 << 30
     made = make_node(source=giver.section, receive={"low_disk_bytes": low}, retention={"free_bytes": 2 * low})
     node = replace(made, boot_id=begin_boot(made))
-    order = place_backfill(node, DAYS[0], DAYS[0])
+    order = place_backfill(node, NODE, DAYS[0], DAYS[0])
     monkeypatch.setattr(node.spool, "free_bytes", lambda: 2 * low + low // 4)
     look_due(node)
     clock.forward(61)
@@ -354,7 +358,7 @@ def test_orders_leave_the_disk_to_what_comes_live(make_node, giver, clock, monke
 
 
 def test_nothing_is_written_while_an_order_only_waits_for_its_hours(node, giver, monkeypatch):
-    place_backfill(node, DAYS[0], DAYS[0], hours="19:00-06:00")
+    place_backfill(node, NODE, DAYS[0], DAYS[0], hours="19:00-06:00")
     while list_due(node) is not None:
         pass
     fetcher = Fetcher(node)

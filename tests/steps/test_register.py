@@ -14,6 +14,7 @@ from ichnode.steps import register
 from ichnode.steps.promote import promote, rollback
 from ichnode.steps.register import IMPORT, active_digest, bundle_in_use, settle_active, take_in
 from ichnode.worklist import model_tables, models, schema
+from ichnode.worklist.audit import NODE
 from tests.bundles import write_tiny_bundle
 from tests.made import events, rows
 
@@ -68,7 +69,7 @@ def test_a_newer_one_that_ships_replaces_an_older_one_that_shipped_and_nothing_e
     assert settle_active(node) == other_bundle.digest
     third = write_tiny_bundle(tmp_path / "third", seed=9)
     take_in(node, third.folder, IMPORT)
-    promote(node, third.digest, "a test")
+    promote(node, third.digest, NODE, "a test")
     ships(tiny_bundle)
     assert settle_active(node) == third.digest
 
@@ -78,9 +79,9 @@ def test_what_the_configuration_names_wins_until_it_names_it_no_more(node, ships
     pinned = with_bundle(node, other_bundle.folder)
     assert settle_active(pinned) == other_bundle.digest
     with pytest.raises(PermanentError, match=r"engine\.bundle"):
-        rollback(pinned)
+        rollback(pinned, NODE)
     assert settle_active(node) == other_bundle.digest, "it stays active"
-    assert rollback(node).digest == tiny_bundle.digest
+    assert rollback(node, NODE).digest == tiny_bundle.digest
     assert settle_active(node) == tiny_bundle.digest
 
 
@@ -131,23 +132,23 @@ def test_a_candidate_has_to_pass_the_gate_against_the_model_that_is_active_now(n
     take_in(node, other_bundle.folder, IMPORT)
     name = other_bundle.digest[:12]
     with pytest.raises(PermanentError, match=f"was never judged: `ichnode model judge {name}`"):
-        promote(node, name)
+        promote(node, name, NODE)
     judged(node, other_bundle.digest, tiny_bundle.digest, passed=False)
     with pytest.raises(PermanentError, match=r"does not let .* through. The AUC of any is 0.10 lower\..*--force"):
-        promote(node, name)
+        promote(node, name, NODE)
     judged(node, other_bundle.digest, "f" * 64)
     with pytest.raises(PermanentError, match="against another model"):
-        promote(node, name)
+        promote(node, name, NODE)
     assert active_digest(node) == tiny_bundle.digest
     judged(node, other_bundle.digest, tiny_bundle.digest)
-    row = promote(node, name, "a reason that is not needed")
+    row = promote(node, name, NODE, "a reason that is not needed")
     assert (row.state, row.forced_because) == ("active", None)
 
 
 def test_forcing_is_recorded(node, ships, other_bundle):
     settle_active(node)
     take_in(node, other_bundle.folder, IMPORT)
-    assert promote(node, other_bundle.digest, "the old one fails on our new scanner").forced_because is not None
+    assert promote(node, other_bundle.digest, NODE, "the old one fails on our new scanner").forced_because is not None
     assert rows(node.worklist, schema.journal)[-1]["detail"]["forced_because"].startswith("the old one fails")
 
 
@@ -156,12 +157,12 @@ def test_nothing_is_promoted_or_rolled_back_to_whose_files_are_gone(node, ships,
     take_in(node, other_bundle.folder, IMPORT)
     shutil.rmtree(node.models.path(other_bundle.digest))
     with pytest.raises(BundleError, match="cannot be read"):
-        promote(node, other_bundle.digest, "because")
+        promote(node, other_bundle.digest, NODE, "because")
     take_in(node, other_bundle.folder, IMPORT)
-    promote(node, other_bundle.digest, "because")
+    promote(node, other_bundle.digest, NODE, "because")
     shutil.rmtree(node.models.path(tiny_bundle.digest))
     with pytest.raises(BundleError, match="cannot be read"):
-        rollback(node)
+        rollback(node, NODE)
     assert active_digest(node) == other_bundle.digest
 
 
@@ -172,5 +173,5 @@ def test_without_a_server_the_node_s_own_model_is_used(node, ships, tiny_bundle,
     assert bundle_in_use(with_bundle(node, "/a/b").settings).as_posix() == "/a/b"
     settle_active(node)
     take_in(node, other_bundle.folder, IMPORT)
-    promote(node, other_bundle.digest, "because")
+    promote(node, other_bundle.digest, NODE, "because")
     assert bundle_in_use(node.settings) == node.models.path(other_bundle.digest)

@@ -40,15 +40,15 @@ def test_at_the_time_that_was_asked_for(scheduled):
 def test_it_retrains_and_ends_with_the_node(scheduled, monkeypatch):
     asked = []
 
-    def retrain(node, outcomes, told, stopping):
+    def retrain(node, by, outcomes, told, stopping):
         told("training", 1, 2)
-        asked.append((outcomes, stopping))
+        asked.append((by.name, outcomes, stopping))
         return Retrained("d" * 64, {"passed": True, "checks": []}, (), 0)
 
     monkeypatch.setattr(retraining, "retrain", retrain)
     ((job,), stopping) = scheduled("* * * * *")
     job.func()
-    assert asked == [(None, stopping)]
+    assert asked == [("node", None, stopping)]
 
 
 def test_too_few_labels_are_a_line_in_the_log(scheduled, capsys):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fastjsonschema
 import pytest
 
 from ichnode.core.findings import Warned
 from ichnode.core.wanted import Listed
+from ichnode.web.api_schemas import ANSWERS
 from ichnode.worklist import alarms, orders, retrievals
 from ichnode.worklist.people import audit
 from ichnode.worklist.retrieval_tables import orders as order_table
@@ -55,4 +57,19 @@ def test_priors_are_ordered_from_the_study_page_by_who_may(people, visitor):
     assert visit.submit("/studies/1/priors").status_code == 303
     (order,) = rows(people.worklist, order_table)
     assert (order["kind"], order["study_id"]) == ("priors", 1)
-    assert [r["what"] for r in rows(people.worklist, audit)].count("study.priors_ordered") == 1
+    acts = [(r["who"], r["study_id"], r["detail"]) for r in rows(people.worklist, audit) if "priors" in r["what"]]
+    assert acts == [("radiologist", 1, {"order": order["id"]})]
+
+
+def test_a_program_orders_priors_within_its_scope_and_hears_why_not(people, program):
+    analysed_series(people.worklist, people.now, study_facts("a"), 0.9)
+    analysed_series(people.worklist, people.now, study_facts("b", patient_id=""), 0.9)
+    address = "/api/v1/studies/1/priors"
+    assert program("study.read").post(address).status_code == 403
+    signer = program("study.sign")
+    said = signer.post(address)
+    fastjsonschema.validate(ANSWERS["post", "/api/v1/studies/{study}/priors"], said.json(), use_default=False)
+    (order,) = rows(people.worklist, order_table)
+    assert said.json() == {"order": order["id"]}
+    refused = signer.post("/api/v1/studies/2/priors")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "NO_PATIENT_ID")
