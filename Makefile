@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config.toml
+# Tests run in so many processes, each file in one of them.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 CT_ICH ?= ../shared/data/ct_ich
 DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless chromium systemd bubblewrap prometheus
 # Helm as a library, Apache-2.0. Its Python part wants 3.12; the tests call the library itself.
@@ -29,7 +31,7 @@ serve: $(VENV)/.node  ## run a node with config.toml
 	$(BIN)/ichnode serve --config $(CONFIG)
 
 test: $(VENV)/.test  ## all tests; those that need DCMTK, Orthanc, PixelMed, or Chromium and npm are skipped where these are missing
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test  ## style, types, layers
 	$(BIN)/ruff check .
