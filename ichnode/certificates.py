@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,6 +106,22 @@ def certificates_in(file: str) -> tuple[Certificate, ...]:
         raise CertificateUnreadable(f"{file} cannot be read ({error.strerror}). Correct its path or rights.") from error
     except _UNREADABLE as error:
         raise CertificateUnreadable(f"{file} holds no PEM certificate. Correct it.") from error
+
+
+def why_not_usable(certificate: str, key: str) -> str:
+    """Return what OpenSSL says of a certificate and its key that cannot be used together; empty where they can.
+
+    Parameters
+    ----------
+    certificate, key : str
+        PEM files; an empty key lies with the certificate.
+    """
+    try:
+        # Without a password OpenSSL would ask for one on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key or None, password=lambda: b"")
+    except OSError as error:
+        return getattr(error, "reason", None) or error.strerror or "not readable"
+    return ""
 
 
 def _described(found: x509.Certificate) -> Certificate:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ichnode.certificates import CertificateUnreadable, certificates_in
+from ichnode.certificates import Certificate, CertificateUnreadable, certificates_in, why_not_usable
 from ichnode.config import Settings
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
@@ -26,36 +26,70 @@ class Worry:
     sentence: str
 
 
-def files_of(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the settings that name files with certificates, each with its file."""
-    yield from _named("tls", settings.tls, "certificate", "ca_file")
-    yield from _named("web", settings.web, "certificate")
-    yield from _named("source", settings.source, "client_certificate", "ca_file")
-    yield from _named("audit", settings.audit, "client_certificate", "ca_file")
-    for destination in settings.destinations:
-        yield from _named(destination.name, destination, "client_certificate", "ca_file")
-    for channel in settings.channels:
-        yield from _named(channel.name, channel, "client_certificate", "ca_file")
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A file with certificates, as it is now.
+
+    Attributes
+    ----------
+    setting : str
+        That names the file.
+    expires_at : datetime or None
+        End of the first of its certificates that ends; None where the file cannot be used.
+    worry : Worry or None
+    """
+
+    setting: str
+    expires_at: datetime | None
+    worry: Worry | None
 
 
-def worries(settings: Settings, now: datetime) -> Iterator[Worry]:
-    """Yield each file whose certificates are over, not yet valid, end within `tls.warn_days`, or cannot be read."""
-    for setting, file in files_of(settings):
+def files_of(settings: Settings) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the settings that name files with certificates, each with its file and, where the node shows it, its key.
+
+    An empty key lies with the certificate; None is of authorities, whose keys are elsewhere.
+    """
+    yield from _named("tls", settings.tls, "certificate", "key")
+    yield from _named("web", settings.web, "certificate", "certificate_key")
+    calls: list[tuple[str, object]] = [("source", settings.source), ("audit", settings.audit)]
+    calls += [(destination.name, destination) for destination in settings.destinations]
+    calls += [(channel.name, channel) for channel in settings.channels]
+    for name, section in calls:
+        yield from _named(name, section, "client_certificate", "client_key")
+
+
+def look_at(settings: Settings, now: datetime) -> Iterator[Looked]:
+    """Look at each file: over, not yet valid, ends within `tls.warn_days`, or of no use."""
+    for setting, file, key in files_of(settings):
+        shown = f"{setting} ({file})"
         try:
             found = certificates_in(file)
         except CertificateUnreadable as error:
-            yield Worry(setting, error.code, f"{setting}: {error.sentence}")
+            yield Looked(setting, None, Worry(setting, error.code, f"{setting}: {error.sentence}"))
             continue
-        shown = f"{setting} ({file})"
-        first = min(found, key=lambda one: one.not_after)
-        days = first.days_left(now)
-        if days < 0:
-            yield Worry(setting, "EXPIRED", f"{shown}: {first.name} expired {-days:.0f} days ago. {_renew(setting)}")
-        elif days <= settings.tls.warn_days:
-            yield Worry(setting, "EXPIRES", f"{shown}: {first.name} expires in {days:.0f} days. {_renew(setting)}")
-        elif late := [one for one in found if one.not_before > now]:
-            since = late[0].not_before.isoformat(timespec="minutes")
-            yield Worry(setting, "NOT_YET", f"{shown}: {late[0].name} is valid from {since} on. Look at the clock.")
+        if key is not None and (why := why_not_usable(file, key)):
+            said = f"{shown} and its key {key or file} cannot be used together ({why}). Put a pair there."
+            yield Looked(setting, None, Worry(setting, "NOT_A_PAIR", said))
+            continue
+        yield Looked(setting, min(one.not_after for one in found), _of_time(setting, shown, found, settings, now))
+
+
+def worries(settings: Settings, now: datetime) -> Iterator[Worry]:
+    """Yield what somebody has to see to; see `look_at`."""
+    return (one.worry for one in look_at(settings, now) if one.worry is not None)
+
+
+def _of_time(setting: str, shown: str, found: Sequence[Certificate], settings: Settings, now: datetime) -> Worry | None:
+    first = min(found, key=lambda one: one.not_after)
+    days = first.days_left(now)
+    if days < 0:
+        return Worry(setting, "EXPIRED", f"{shown}: {first.name} expired {-days:.0f} days ago. {_renew(setting)}")
+    if days <= settings.tls.warn_days:
+        return Worry(setting, "EXPIRES", f"{shown}: {first.name} expires in {days:.0f} days. {_renew(setting)}")
+    if late := [one for one in found if one.not_before > now]:
+        since = late[0].not_before.isoformat(timespec="minutes")
+        return Worry(setting, "NOT_YET", f"{shown}: {late[0].name} is valid from {since} on. Look at the clock.")
+    return None
 
 
 def watch_certificates(node: Node) -> None:
@@ -69,10 +103,11 @@ def watch_certificates(node: Node) -> None:
             level("certificate.worry", code=worry.code, setting=worry.setting, remedy=worry.sentence)
 
 
-def _named(table: str, section: object, *settings: str) -> Iterator[tuple[str, str]]:
-    for setting in settings:
-        if file := getattr(section, setting, ""):
-            yield f"{table}.{setting}", str(file)
+def _named(table: str, section: object, certificate: str, key: str) -> Iterator[tuple[str, str, str | None]]:
+    if file := getattr(section, certificate, ""):
+        yield f"{table}.{certificate}", str(file), str(getattr(section, key, ""))
+    if file := getattr(section, "ca_file", ""):
+        yield f"{table}.ca_file", str(file), None
 
 
 def _renew(setting: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from ichnode.log import refusals
+from ichnode.steps.certificates import look_at
 from ichnode.steps.node import Node
 from ichnode.worklist import alarms, backlog, models, relays, retrievals, vitals
 from ichnode.worklist.relays import ATNA
@@ -31,6 +32,13 @@ _EVENTS: Sequence[tuple[str, str, str, tuple[str, ...]]] = (
     ("delivery.again", "ichnode_deliveries_again", "Attempts after which it is tried again.", ("destination",)),
     ("delivery.refused", "ichnode_deliveries_refused", "Objects and notices refused for good.", ("destination",)),
     ("delivery.given_up", "ichnode_deliveries_given_up", "What waited too long.", ("destination",)),
+    (
+        "retrieval.complete",
+        "ichnode_retrievals_complete",
+        "Series that the archive was asked for, and that are here.",
+        (),
+    ),
+    ("retrieval.failed", "ichnode_retrievals_given_up", "Series that the archive lists and does not give.", ()),
     ("notice.filed", "ichnode_notices", "Notices for channels.", ("channel", "kind")),
 )
 _REFUSED = {
@@ -84,6 +92,7 @@ class Measurements:
         yield _gauge("ichnode_files_to_unlink", "Files of purged series still to be unlinked.", (), {(): removals})
         yield _gauge("ichnode_audit_unsent", "Rows of the audit journal that the repository has not got.", (), unsent)
         yield from _outlets(now, outlets)
+        yield from _certificates(node, now)
         yield from self._machine(boot)
         active = {(m.name, m.version, m.digest): 1 for m in registered}
         yield _gauge("ichnode_model_info", "The active model.", ("name", "version", "digest"), active)
@@ -145,6 +154,21 @@ def _outlets(now: datetime, outlets: Sequence[tuple[dict[str, object], datetime 
     yield _gauge("ichnode_destination_oldest_seconds", "Age of what waits longest for it.", labels, oldest)
     yield _gauge("ichnode_destination_success_seconds", "When it last took something, seconds since the epoch.",
                  labels, success)  # fmt: skip
+
+
+def _certificates(node: Node, now: datetime) -> Iterator[Metric]:
+    looked = list(look_at(node.settings, now))
+    labels = ("setting",)
+    yield _gauge(
+        "ichnode_certificate_usable", "0 where a file with certificates cannot be read, or is no pair with its key.",
+        labels, {(one.setting,): float(one.expires_at is not None) for one in looked},
+    )  # fmt: skip
+    yield _gauge(
+        "ichnode_certificate_expires_seconds", "When the first certificate of a file ends, seconds since the epoch.",
+        labels, {(one.setting,): one.expires_at.timestamp() for one in looked if one.expires_at},
+    )  # fmt: skip
+    yield _gauge("ichnode_certificate_warn_seconds", "Seconds before its end from which on a certificate is told of.",
+                 (), {(): node.settings.tls.warn_days * 86400.0})  # fmt: skip
 
 
 def _gauge(name: str, says: str, labels: Sequence[str], values: Mapping[Any, float]) -> Metric:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 
 import uvicorn
 
+from ichnode.certificates import why_not_usable
 from ichnode.errors import ConfigError
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
@@ -43,8 +43,9 @@ class WebServer:
         self._section = web
         self._listening = listening
         self._stopping = threading.Event()
-        if web.certificate:
-            _check_certificate(web.certificate, web.certificate_key)
+        if web.certificate and (why := why_not_usable(web.certificate, web.certificate_key)):
+            files = "Give PEM files of a certificate and its key, not encrypted."
+            raise ConfigError(f"web.certificate cannot be used: {why}. {files}")
         self.app = create_app(node)
         self.app.state.stopping = self._stopping
         self.port = 0
@@ -113,13 +114,3 @@ class WebServer:
         log.info("web.listening", address=self.address)
         self._listening(self.address)
         return opened
-
-
-def _check_certificate(certificate: str, key: str) -> None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key or None, password="")
-    except (OSError, ssl.SSLError, ValueError) as error:
-        why = error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
-        raise ConfigError(
-            f"web.certificate cannot be used: {why}. Give PEM files of a certificate and its key, not encrypted."
-        ) from None

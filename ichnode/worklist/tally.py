@@ -32,6 +32,8 @@ _LABELS: Mapping[str, tuple[str, ...]] = {
     "delivery.again": ("destination",),
     "delivery.refused": ("destination",),
     "delivery.given_up": ("destination",),
+    "retrieval.complete": (),
+    "retrieval.failed": (),
     "notice.filed": ("channel", "kind"),
 }
 """Events of the journal that are counted, each by these details."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from ichnode.core.lifecycle import DeliveryState
+from ichnode.steps.certificates import worries
 from ichnode.web.measurements import Measurements
 from ichnode.worklist import associations, readings, schema
 from ichnode.worklist.standing_table import standings
 from ichnode.worklist.tally import Tally
+from tests.certificates import Authority
 from tests.made import analysed_series, closed_series, head_slices, rows, study_facts, take
 from tests.web import ward
 
@@ -189,6 +193,66 @@ def test_every_alarm_says_what_to_do():
         assert f"*{rule['labels']['severity']}.*" in paragraph
         assert len(paragraph) > 150, rule["alert"]
     assert len(rules) >= 10
+
+
+def test_every_alarm_was_tried_silent_and_ringing():
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    cases = yaml.safe_load((DEPLOY / "prometheus" / "try_alerts.yml").read_text())["tests"]
+    tried = {(one["alertname"], bool(one["exp_alerts"])) for case in cases for one in case["alert_rule_test"]}
+    assert tried == {(rule["alert"], rings) for rule in rules for rings in (True, False)}
+
+
+def test_what_an_alarm_says_of_labels_and_states_is_what_the_metrics_have(morning, program):
+    """A rule whose label is misspelt asks for what is never there, and never rings."""
+    found = scraped(program("node.read").get("/metrics"))
+    has: dict[tuple[str, str], set[str]] = {}
+    for (name, labels), _ in found.items():
+        for label, word in labels:
+            has.setdefault((name, label), set()).add(word)
+    asked = set(re.findall(r'\b(ichnode_\w+)\{(\w+)="(\w+)"', ALERTS.read_text()))
+    assert len(asked) >= 4
+    words = {
+        ("ichnode_deliveries_in_state", "state"): set(DeliveryState),
+        ("ichnode_jobs_failed_total", "kind"): {"analyse"},  # none has failed that morning
+    }
+    for name, label, word in asked:
+        assert word in words.get((name, label), has.get((name, label))), (name, label, word)
+
+
+class TestCertificates:
+    @pytest.fixture
+    def options(self, tmp_path):
+        authority = Authority(tmp_path / "authority")
+        shown, other = authority.issue("node", days=50), authority.issue("other")
+        tls = {"ca_file": str(authority.certificate), "certificate": str(shown.certificate), "key": str(shown.key)}
+        calls = {"aet": "PACS", "host": "127.0.0.1", "port": 1, "tls": True}
+        return {
+            "tls": tls | {"warn_days": 20},
+            "destinations": [
+                {"name": "mixed", **calls, "client_certificate": tls["certificate"], "client_key": str(other.key)},
+                {"name": "gone", **calls, "ca_file": "/nowhere.pem"},
+            ],
+        }
+
+    def test_each_file_says_when_it_ends_and_whether_it_is_of_use(self, node, program):
+        found = scraped(program("node.read").get("/metrics"))
+        left = {
+            setting: (at - node.now().timestamp()) / 86400
+            for setting in ("tls.certificate", "tls.ca_file", "mixed.client_certificate", "gone.ca_file")
+            if (at := value(found, "ichnode_certificate_expires_seconds", setting=setting)) is not None
+        }
+        assert set(left) == {"tls.certificate", "tls.ca_file"}
+        real = node.now().timestamp() - datetime.now(UTC).timestamp()  # the node's clock may stand elsewhere
+        assert left["tls.certificate"] + real / 86400 == pytest.approx(50, abs=1)
+        assert left["tls.ca_file"] + real / 86400 == pytest.approx(2, abs=1)
+        for setting, usable in (
+            ("tls.certificate", 1), ("tls.ca_file", 1), ("mixed.client_certificate", 0), ("gone.ca_file", 0),
+        ):  # fmt: skip
+            assert value(found, "ichnode_certificate_usable", setting=setting) == usable, setting
+        assert value(found, "ichnode_certificate_warn_seconds") == 20 * 86400
+        assert [one.code for one in worries(node.settings, datetime.now(UTC))] == [
+            "EXPIRES", "NOT_A_PAIR", "CERTIFICATE",
+        ]  # fmt: skip
 
 
 def test_prometheus_takes_the_rules_and_they_ring_when_they_should(component):
