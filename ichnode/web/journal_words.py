@@ -14,6 +14,7 @@ def _plain(sentence: str) -> Callable[[Detail], str]:
 
 _WORDS: dict[str, Callable[[Detail], str]] = {
     "study.opened": _plain("First slice of the study received"),
+    "study.awaited": _plain("Images come by themselves: the study is no longer only one that was ordered"),
     "series.opened": _plain("First slice of the series received"),
     "series.reopened": lambda d: f"A late slice: revision {d['revision']} begins",
     "series.closed": lambda d: (

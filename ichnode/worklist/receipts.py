@@ -47,7 +47,7 @@ _KNOWN = Hot(select(_I.c.digest, _I.c.file).where(_I.c.sop_instance_uid == bindp
 _SERIES = Hot(
     select(
         _S.c.id, _S.c.study_id, _S.c.state, _S.c.revision, _S.c.received, _S.c.conflicts, _S.c.last_slice_at,
-        _S.c.longest_pause_s,
+        _S.c.longest_pause_s, schema.studies.c.ordered_at,
     )
     .join(schema.studies)
     .where(
@@ -96,6 +96,8 @@ def record_receipt(
     _KEEP.run(tx, file=receipt.file)
     row = _series_row(tx, receipt)
     series_id, study_id, now = row["id"], row["study_id"], receipt.received_at
+    if row["ordered_at"] is not None and not is_ordered(tx, receipt.study.study_instance_uid):
+        _is_waited_for(tx, now, study_id)
     _INSTANCE.run(
         tx, series_id=series_id, sop_instance_uid=receipt.sop_instance_uid, sop_class_uid=receipt.sop_class_uid,
         transfer_syntax_uid=receipt.transfer_syntax_uid, digest=receipt.digest, size=receipt.size, file=receipt.file,
@@ -132,12 +134,7 @@ def _series_row(tx: Connection, receipt: Receipt) -> dict[str, Any]:
 def _open_series(tx: Connection, receipt: Receipt) -> None:
     facts, now = receipt.study, receipt.received_at
     studies = schema.studies
-    ordered = is_ordered(tx, facts.study_instance_uid)
     study_id = tx.scalar(select(studies.c.id).where(studies.c.study_instance_uid == facts.study_instance_uid))
-    if study_id is not None and not ordered:  # a series that comes by itself: from now on somebody waits for this study
-        tx.execute(
-            update(studies).where(studies.c.id == study_id, studies.c.ordered_at.is_not(None)).values(ordered_at=None)
-        )
     if study_id is None:
         study_id = new_key(
             tx,
@@ -155,7 +152,7 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
                 station_name=facts.station_name,
                 institution=facts.institution,
                 first_seen_at=now,
-                ordered_at=now if ordered else None,
+                ordered_at=now if is_ordered(tx, facts.study_instance_uid) else None,
             ),
         )
         note(tx, now, "study.opened", study_id, None)
@@ -177,6 +174,12 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
         ),
     )
     note(tx, now, "series.opened", study_id, series_id)
+
+
+def _is_waited_for(tx: Connection, now: datetime, study_id: int) -> None:
+    """Of a study that an order brought a slice comes by itself: from now on somebody waits for it."""
+    tx.execute(update(schema.studies).where(schema.studies.c.id == study_id).values(ordered_at=None))
+    note(tx, now, "study.awaited", study_id, None)
 
 
 def _reopen(tx: Connection, row: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -10,18 +10,20 @@ import pytest
 
 from ichnode.core.triage import place_of_study
 from ichnode.errors import ConfigError, PeerRefused
+from ichnode.steps.alarm import watch
 from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import LOOKING
 from ichnode.steps.order import held, list_day, list_due, missing_of, place_backfill, place_priors
 from ichnode.steps.reconcile import look_due
 from ichnode.steps.recover import begin_boot, recover
-from ichnode.worklist import deliveries, forgetting, jobs, notices, orders, retrievals, schema
+from ichnode.worklist import alarms, deliveries, forgetting, jobs, notices, orders, retrievals, schema
 from ichnode.worklist.audit import NODE
 from ichnode.worklist.orders import Progress
 from ichnode.worklist.retrieval_tables import orders as order_table
 from ichnode.worklist.retrieval_tables import retrievals as table
+from ichnode.worklist.standing_table import standings
 from tests.heads import series_uid, study_uid, write_head
-from tests.made import NOON, analysed_series, closed_series, rows, study_facts
+from tests.made import NOON, analysed_series, closed_series, events, rows, study_facts
 from tests.steps.giver import Giver, come
 
 DAYS = (date(2026, 2, 1), date(2026, 2, 3))
@@ -273,6 +275,31 @@ def test_a_study_of_an_order_of_which_another_series_comes_by_itself_is_no_longe
     assert rows(node.worklist, schema.studies)[0]["ordered_at"] is not None
     come(node, write_head(tmp_path / "heads", "old1", "thin", StudyDate="20260201", slices=8))
     assert rows(node.worklist, schema.studies)[0]["ordered_at"] is None
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_slices_of_a_series_that_an_order_brought_in_part_and_that_come_by_themselves_are_waited_for(
+    node, giver, clock, old_heads, closed
+):
+    giver.gives[series_uid("old1")] = 6
+    place_backfill(node, DAYS[0], DAYS[0])
+    work(node)
+    (before,) = rows(node.worklist, standings)
+    assert rows(node.worklist, schema.studies)[0]["ordered_at"] is not None
+    if closed:
+        with node.worklist.write() as tx:
+            tx.execute(schema.series.update().values(state="closed", closed_at=clock()))
+    come(node, old_heads[0][:6])
+    assert rows(node.worklist, schema.studies)[0]["ordered_at"] is not None, "the same slices again say nothing new"
+    come(node, old_heads[0][6:])
+    assert rows(node.worklist, schema.studies)[0]["ordered_at"] is None
+    (after,) = rows(node.worklist, standings)
+    assert after["minus_score"] < before["minus_score"], "its place on the worklist is that of the others"
+    assert [e for e in events(node.worklist) if e == "study.awaited"] == ["study.awaited"]
+    clock.forward(3600)
+    watch(node)
+    with node.worklist.read() as tx:
+        assert alarms.count(tx) == 1, "its alarm rings"
 
 
 def test_what_a_look_finds_missing_is_taken_from_the_order_that_listed_it(node, giver, clock, tmp_path):
