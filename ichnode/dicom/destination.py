@@ -78,6 +78,7 @@ def give(
     files: Sequence[Path],
     on_answer: Callable[[Path, int | None], None] | None = None,
     alternatives: Alternatives | None = None,
+    ending: Callable[[], bool] = lambda: False,
 ) -> list[StoreAnswer]:
     """Give files to a destination; see `store` and `stow`.
 
@@ -87,8 +88,8 @@ def give(
         It took nothing at all.
     """
     if isinstance(remote, WebRemote):
-        return stow(remote, files, on_answer, alternatives)
-    return store(remote, files, on_answer, alternatives)
+        return stow(remote, files, on_answer, alternatives, ending)
+    return store(remote, files, on_answer, alternatives, ending)
 
 
 def address_of(remote: Remote | WebRemote) -> str:

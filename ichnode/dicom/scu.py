@@ -59,6 +59,7 @@ def store(
     files: Sequence[Path],
     on_answer: Callable[[Path, int | None], None] | None = None,
     alternatives: Alternatives | None = None,
+    ending: Callable[[], bool] = lambda: False,
 ) -> list[StoreAnswer]:
     """Send files on one association.
 
@@ -74,11 +75,14 @@ def store(
         Called with path and status, or None without one, after each file.
     alternatives : Alternatives, optional
         Other SOP Classes to propose, and what makes a file of the accepted one.
+    ending : callable, optional
+        Asked before each file; once it is true no more are sent.
 
     Returns
     -------
     list of StoreAnswer
-        One for each file, in the order of `files`. When the association breaks in the middle the rest are transient.
+        One for each file, in the order of `files`, but those not sent because of `ending`. When the association breaks
+        in the middle the rest are transient.
 
     Raises
     ------
@@ -103,12 +107,14 @@ def store(
         if outgoing:
             with associated(remote, _contexts(outgoing, others)) as association:
                 for message_id, out in zip(itertools.cycle(range(1, 65536)), outgoing, strict=False):
+                    if ending():
+                        break
                     liked = _liked(association, out, others)
                     answered(replace(_send(remote, association, liked, message_id), path=out.path))
     except NothingAccepted as refusal:
         for out in outgoing:
             answered(StoreAnswer(out.path, None, refusal.sentence, False))
-    return [answers[path] for path in files]
+    return [answers[path] for path in files if path in answers]
 
 
 def _identified(path: Path) -> _Outgoing:

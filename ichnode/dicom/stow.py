@@ -29,6 +29,7 @@ def stow(
     files: Sequence[Path],
     on_answer: Callable[[Path, int | None], None] | None = None,
     alternatives: Alternatives | None = None,
+    ending: Callable[[], bool] = lambda: False,
 ) -> list[StoreAnswer]:
     """Give files to a service, as they are, over one connection.
 
@@ -43,11 +44,14 @@ def stow(
         Called with path and status, or None without one, after each file.
     alternatives : Alternatives, optional
         Other SOP Classes of the same content: the next one is tried where the service supports none before it.
+    ending : callable, optional
+        Asked before each file; once it is true no more are sent.
 
     Returns
     -------
     list of StoreAnswer
-        One for each file, in the order of `files`. Where the service is lost in the middle the rest are transient.
+        One for each file, in the order of `files`, but those not sent because of `ending`. Where the service is lost in
+        the middle the rest are transient.
 
     Raises
     ------
@@ -59,6 +63,8 @@ def stow(
     asked = False
     with connected(web) as client:
         for path in files:
+            if ending():
+                break
             try:
                 if lost is not None:
                     answer = StoreAnswer(path, None, lost.sentence, True)

@@ -49,7 +49,8 @@ class Outlet:
     ask : callable
         Asks whether it is there; raises `PeerUnreachable` or `PeerRefused` where it is not.
     give : callable
-        Gives it deliveries; returns one answer for each, or raises as `ask` where it took nothing.
+        Gives it deliveries; returns one answer for each that was offered, all of them unless the node began to drain
+        meanwhile, or raises as `ask` where it took nothing.
     most : int
         Deliveries given at once. One, where each has to have its own attempts and pauses.
     """
@@ -128,6 +129,11 @@ def _send(node: Node, outlet: Outlet, claimed: Sequence[Delivery]) -> bool:
         answers = [Answer(delivery, None, error.sentence, True) for delivery in claimed]
     for answer in answers:
         _file_answer(node, answer)
+    offered = {answer.delivery.id for answer in answers}
+    with node.worklist.write() as tx:
+        for delivery in claimed:
+            if delivery.id not in offered:
+                deliveries.put_back(tx, node.now(), delivery)
     if lost is not None:
         _break(node, outlet.name, lost)
         return False

@@ -104,6 +104,13 @@ def try_again(
         _note(tx, now, "delivery.again", delivery, status=status)
 
 
+def put_back(tx: Connection, now: datetime, delivery: Delivery) -> None:
+    """It was claimed and not offered, since the node ends; its attempt does not count."""
+    before = {"attempts": delivery.attempts - 1, "not_before": now}
+    if not _drop_if_superseded(tx, now, delivery) and _leave_sending(tx, delivery, "try_again", **before):
+        _note(tx, now, "delivery.put_back", delivery)
+
+
 def give_up(tx: Connection, now: datetime, destination: str, error: str, give_up_s: float) -> int:
     """Mark what has waited `give_up_s` for a destination that does not answer as failed; returns how many."""
     rows = tx.execute(

@@ -268,6 +268,27 @@ def test_a_node_that_drains_claims_nothing_more_and_the_next_start_goes_on(node,
     assert pacs.stored == uids[1:]
 
 
+def attempts(node):
+    return [(row["state"], row["attempts"]) for row in rows(node.worklist, schema.deliveries)]
+
+
+def test_a_drain_stops_between_two_objects_of_a_batch(node, pacs, outbox, run_of):
+    uids = [outbox(name) for name in ("one", "two", "three")]
+
+    def answer():
+        node.draining.set()
+        return 0x0000
+
+    pacs.status = answer
+    with pacs.listening():
+        assert deliver_due(node, node.settings.destinations[0]) is None
+        assert pacs.stored == uids[:1]
+        assert attempts(node) == [("delivered", 1), ("pending", 0), ("pending", 0)], "what was not offered cost nothing"
+        run_of(replace(node, draining=threading.Event()), 1)
+    assert pacs.stored == uids
+    assert attempts(node) == [("delivered", 1)] * 3
+
+
 def test_a_node_that_died_while_sending_sends_the_same_object_again(node, clock, pacs, outbox, run):
     uid = outbox()
     with node.worklist.write() as tx:
@@ -490,6 +511,20 @@ def test_over_the_web_too_the_class_is_what_the_service_takes(web_node, service,
         run_of(web_node, 1)
     assert sent_as(web_node) == [(EnhancedSRStorage, "delivered")]
     assert service.requests[0].instance.SOPClassUID == ComprehensiveSRStorage, "the best liked first"
+
+
+def test_over_the_web_too_a_drain_stops_between_two_objects(web_node, service, outbox):
+    for name in ("one", "two", "three"):
+        outbox(name, web_node)
+
+    def take(request):
+        web_node.draining.set()
+        return 200, referenced(request), {}
+
+    service.store = take
+    with service.listening():
+        assert deliver_due(web_node, web_node.settings.destinations[0]) is None
+    assert attempts(web_node) == [("delivered", 1), ("pending", 0), ("pending", 0)]
 
 
 def test_permanent_refusals_and_warnings_over_the_web(web_node, service, outbox, run_of):
