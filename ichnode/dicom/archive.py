@@ -9,7 +9,7 @@ from ichnode.dicom import find, qido
 from ichnode.dicom.destination import source_of
 from ichnode.dicom.find import StudyQuery
 from ichnode.dicom.requestor import Remote
-from ichnode.dicom.retrieve import Retrieved, Take, get, move
+from ichnode.dicom.retrieve import Ending, Retrieved, Take, get, move
 from ichnode.dicom.wado import wado
 from ichnode.https import WebRemote
 from ichnode.source_section import SourceSection
@@ -56,9 +56,10 @@ def series_count(remote: Remote | WebRemote, study_uid: str, series_uid: str) ->
 
 
 def retrieve(
-    remote: Remote | WebRemote, how: str, study_uid: str, series_uid: str, take: Take, most_bytes: int
-) -> Retrieved:
-    """Fetch one series by c-move, c-get or wado-rs.
+    remote: Remote | WebRemote, how: str, study_uid: str, series_uid: str, take: Take, most_bytes: int,
+    ending: Ending = lambda: False,
+) -> Retrieved:  # fmt: skip
+    """Fetch one series by c-move, c-get or wado-rs; broken off between two images once `ending` says so.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def retrieve(
         It cannot be asked at all; what went wrong with this series alone is in the answer.
     """
     if isinstance(remote, WebRemote):
-        return wado(remote, study_uid, series_uid, take, most_bytes)
+        return wado(remote, study_uid, series_uid, take, most_bytes, ending)
     if how == "c-move":
-        return move(remote, study_uid, series_uid)
-    return get(remote, study_uid, series_uid, take)
+        return move(remote, study_uid, series_uid, ending)
+    return get(remote, study_uid, series_uid, take, ending)

@@ -28,6 +28,8 @@ _PENDING = 0xFF00
 _SUCCESS = 0x0000
 _SOME_FAILED = 0xB000
 _UNKNOWN_DESTINATION = 0xA801
+_OUT_OF_RESOURCES = 0xA700
+BROKEN_OFF = "The node ended in the middle of the retrieval."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Instance:
 
 Take = Callable[[Instance], int]
 """What takes an instance and returns the DIMSE status that it is answered with."""
+Ending = Callable[[], bool]
+"""Tells whether the node is about to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,13 @@ class Retrieved:
     error: str | None = None
 
 
-def move(remote: Remote, study_uid: str, series_uid: str) -> Retrieved:
+def move(remote: Remote, study_uid: str, series_uid: str, ending: Ending = lambda: False) -> Retrieved:
     """Let an archive send a series to this node's own AE title, and wait until it says that it has.
+
+    Parameters
+    ----------
+    ending : callable
+        Asked between two images; once it is true the retrieval is broken off.
 
     Raises
     ------
@@ -65,16 +74,18 @@ def move(remote: Remote, study_uid: str, series_uid: str) -> Retrieved:
         _still(remote, association)
         answers = association.send_c_move(_keys(study_uid, series_uid), remote.calling_aet, STUDY_ROOT_MOVE)
         advice = f" Does it know AE title, address and port of {remote.calling_aet!r}, and can it reach them?"
-        return _ended(remote, answers, advice)
+        return _ended(remote, association, answers, ending, advice)
 
 
-def get(remote: Remote, study_uid: str, series_uid: str, take: Take) -> Retrieved:
+def get(remote: Remote, study_uid: str, series_uid: str, take: Take, ending: Ending = lambda: False) -> Retrieved:
     """Let an archive send a series on the association that asks for it.
 
     Parameters
     ----------
     take : callable
         Called for each instance, in the thread that waits.
+    ending : callable
+        Asked between two images; once it is true the retrieval is broken off.
 
     Raises
     ------
@@ -85,6 +96,8 @@ def get(remote: Remote, study_uid: str, series_uid: str, take: Take) -> Retrieve
     """
 
     def stored(event: evt.Event) -> int:
+        if ending():
+            return _OUT_OF_RESOURCES
         request = event.request
         return take(
             Instance(
@@ -98,7 +111,8 @@ def get(remote: Remote, study_uid: str, series_uid: str, take: Take) -> Retrieve
         if STUDY_ROOT_GET not in {context.abstract_syntax for context in association.accepted_contexts}:
             raise PeerRefused(f'{remote.name} takes no C-GET: enable it there, or set source.retrieve = "c-move".')
         _still(remote, association)
-        return _ended(remote, association.send_c_get(_keys(study_uid, series_uid), STUDY_ROOT_GET))
+        answers = association.send_c_get(_keys(study_uid, series_uid), STUDY_ROOT_GET)
+        return _ended(remote, association, answers, ending)
 
 
 def _still(remote: Remote, association: Association) -> None:
@@ -127,7 +141,9 @@ def _keys(study_uid: str, series_uid: str) -> Dataset:
     return keys
 
 
-def _ended(remote: Remote, answers: Iterator[tuple[Dataset, Any]], advice: str = "") -> Retrieved:
+def _ended(
+    remote: Remote, association: Association, answers: Iterator[tuple[Dataset, Any]], ending: Ending, advice: str = ""
+) -> Retrieved:
     for answer, _ in answers:
         if "Status" not in answer:
             return Retrieved(f"{remote.name} ended the association, or fell silent, in the middle of the retrieval.")
@@ -145,4 +161,7 @@ def _ended(remote: Remote, answers: Iterator[tuple[Dataset, Any]], advice: str =
             return Retrieved(f"{remote.name} could not send {failed if failed is not None else 'some'} of the images.")
         if status != _PENDING:
             return Retrieved(f"{remote.name} ended the retrieval with 0x{status:04X}.{advice}")
+        if ending():
+            association.abort()
+            return Retrieved(BROKEN_OFF)
     return Retrieved(f"{remote.name} ended the retrieval without an answer.")

@@ -10,14 +10,16 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
 from ichnode.dicom.header import parse_dataset, split_part10
-from ichnode.dicom.retrieve import Instance, Retrieved, Take
+from ichnode.dicom.retrieve import BROKEN_OFF, Ending, Instance, Retrieved, Take
 from ichnode.errors import BadObject
 from ichnode.https import NoSuchService, WebRemote, asking, check, connected
 
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
 
-def wado(web: WebRemote, study_uid: str, series_uid: str, take: Take, most_bytes: int) -> Retrieved:
+def wado(
+    web: WebRemote, study_uid: str, series_uid: str, take: Take, most_bytes: int, ending: Ending = lambda: False
+) -> Retrieved:
     """Fetch a series; the answer is read part by part, one instance in memory at a time.
 
     Parameters
@@ -26,6 +28,8 @@ def wado(web: WebRemote, study_uid: str, series_uid: str, take: Take, most_bytes
         Called for each instance.
     most_bytes : int
         Longest instance; a longer one ends the retrieval.
+    ending : callable
+        Asked for each piece of the answer; once it is true the retrieval is broken off.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def wado(web: WebRemote, study_uid: str, series_uid: str, take: Take, most_bytes
             return Retrieved(f"{web.name} says that it has no such series (HTTP {response.status_code}).")
         if response.status_code != 200:
             return Retrieved(f"{web.name} does not give the series (HTTP {response.status_code}). Look at its log.")
-        return _read(web, response, take, most_bytes)
+        return _read(web, response, take, most_bytes, ending)
 
 
 class _Parts:
@@ -82,7 +86,7 @@ class _Parts:
         self.ended = True
 
 
-def _read(web: WebRemote, response: httpx2.Response, take: Take, most_bytes: int) -> Retrieved:
+def _read(web: WebRemote, response: httpx2.Response, take: Take, most_bytes: int, ending: Ending) -> Retrieved:
     boundary = _boundary(response.headers.get("Content-Type", ""))
     if not boundary:
         return Retrieved(f"{web.name} does not answer as multipart/related: enable WADO-RS of application/dicom there.")
@@ -94,6 +98,8 @@ def _read(web: WebRemote, response: httpx2.Response, take: Take, most_bytes: int
     )  # fmt: skip
     try:
         for chunk in response.iter_raw():
+            if ending():
+                return Retrieved(BROKEN_OFF)
             parser.write(chunk)
             if parts.too_long:
                 return Retrieved(f"{web.name} gives an instance of more than {most_bytes} bytes.")

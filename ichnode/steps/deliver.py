@@ -39,9 +39,7 @@ def deliver_due(node: Node, destination: DestinationSection) -> datetime | None:
 
     def send(claimed: Sequence[Delivery]) -> list[Answer]:
         by_path = {node.spool.path(d.file): d for d in claimed}
-        said = give(
-            remote, list(by_path), None, _alternatives(node, destination, by_path), node.draining.is_set
-        )
+        said = give(remote, list(by_path), None, _alternatives(node, destination, by_path), node.draining.is_set)
         return [Answer(by_path[one.path], one.status, one.error, one.transient) for one in said]
 
     return empty(node, Outlet(destination.name, partial(ask_whether_there, remote), send))

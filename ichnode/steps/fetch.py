@@ -12,7 +12,7 @@ from ichnode.core.reasons import because
 from ichnode.core.retry import backoff_s
 from ichnode.dicom.access import Peer
 from ichnode.dicom.archive import retrieve, source_remote
-from ichnode.dicom.retrieve import Instance
+from ichnode.dicom.retrieve import BROKEN_OFF, Instance
 from ichnode.dicom.scp import Received
 from ichnode.dicom.statuses import status_of
 from ichnode.errors import IchnodeError, PeerBusy, PeerRefused, PeerUnreachable
@@ -108,13 +108,13 @@ def _fetch(node: Node, one: Retrieval) -> None:
     try:
         error = _retrieve(node, one)
     except (PeerUnreachable, PeerRefused) as lost:
-        if not isinstance(lost, PeerBusy | NoAnswer) or looks.failures:
+        if not node.draining.is_set() and (not isinstance(lost, PeerBusy | NoAnswer) or looks.failures):
             again_at = silent(node, FETCHING, circuit.failures, lost) + BEHIND
             with node.worklist.write() as tx:
                 retrievals.put_back(tx, node.now(), one, lost.sentence, again_at)
             return
         error = lost.sentence  # it answers the looks: what it cannot give is this series
-    if circuit.failures:
+    if circuit.failures and not node.draining.is_set():
         with node.worklist.write() as tx:
             deliveries.close_circuit(tx, node.now(), FETCHING)
     _judge(node, one, has, error)
@@ -131,6 +131,9 @@ def _judge(node: Node, one: Retrieval, before: Here, error: str | None) -> None:
     if has.has_all(one.said) and error is None:
         with node.worklist.write() as tx:
             retrievals.complete(tx, now, one, has)
+    elif node.draining.is_set():  # broken off here, or what the archive sent was turned away: no fault of the archive
+        with node.worklist.write() as tx:
+            retrievals.put_back(tx, now, one, BROKEN_OFF, now)
     elif one.attempts < source.attempts:
         delay_s = backoff_s(one.attempts, source.first_retry_s, source.longest_retry_s)
         with node.worklist.write() as tx:
@@ -146,11 +149,11 @@ def _judge(node: Node, one: Retrieval, before: Here, error: str | None) -> None:
 def _retrieve(node: Node, one: Retrieval) -> str | None:
     source = node.settings.source
     remote = source_remote(source, node.settings.node.aet, source.timeout_s, node.settings.tls)
-    uids = one.study_instance_uid, one.series_instance_uid
+    uids, most_bytes = (one.study_instance_uid, one.series_instance_uid), node.settings.receive.max_dataset_bytes
     with ExitStack() as stack:
         taking = _Taking(node, remote.url if isinstance(remote, WebRemote) else remote.host, source.aet or WEB_AET)
         stack.callback(taking.end)
-        ended = retrieve(remote, source.retrieve, *uids, taking.take, node.settings.receive.max_dataset_bytes)
+        ended = retrieve(remote, source.retrieve, *uids, taking.take, most_bytes, node.draining.is_set)
         taking.whole = ended.error is None
     return ended.error
 

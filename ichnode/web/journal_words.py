@@ -49,7 +49,7 @@ _WORDS: dict[str, Callable[[Detail], str]] = {
     "delivery.given_up": lambda d: f"Given up: {d['destination']} did not answer for too long",
     "delivery.recast": lambda d: f"Sent to {d['destination']} in a form that it takes",
     "delivery.released": lambda d: f"Sending to {d['destination']} was cut short; it is sent again",
-    "delivery.put_back": lambda d: f"Not sent to {d['destination']} before the node ended; it goes on with the next start",
+    "delivery.put_back": lambda d: f"Not sent to {d['destination']} before the node ended; the next start does it",
     "delivery.retried": lambda d: f"To be sent to {d['destination']} again, by hand",
     "delivery.withdrawn": _plain("What had not been sent yet is not sent any more"),
     "notice.filed": lambda d: f"To be told to {d['channel']}: {d['kind']}, {str(d['call']).replace('_', ' ')}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from pynetdicom.sop_class import CTImageStorage
 from ichnode.dicom.access import Peer
 from ichnode.dicom.find import STUDY_ROOT_FIND
 from ichnode.dicom.header import parse_file, split_part10
-from ichnode.dicom.retrieve import STUDY_ROOT_GET
+from ichnode.dicom.retrieve import STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from ichnode.dicom.scp import Received
 from ichnode.steps.receive import receive_slice
 from tests.peers import free_port
@@ -33,6 +33,8 @@ class Giver:
     """Series Instance UID → what it counts, where that is not what it has."""
     gives: dict[str, int] = field(default_factory=dict)
     """Series Instance UID → how many files it gives at most."""
+    between: Callable[[], None] = lambda: None
+    """Called before each file that it gives."""
     looks: int = 0
     gets: list[str] = field(default_factory=list)
 
@@ -57,7 +59,8 @@ class Giver:
         ae.add_supported_context(STUDY_ROOT_FIND)
         ae.add_supported_context(STUDY_ROOT_GET)
         ae.add_supported_context(CTImageStorage, scu_role=True, scp_role=True)
-        acts = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_GET, self._get)]
+        ae.add_supported_context(STUDY_ROOT_MOVE)
+        acts = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_GET, self._get), (evt.EVT_C_MOVE, self._move)]
         server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=acts)
         try:
             yield self
@@ -96,7 +99,13 @@ class Giver:
         files = self.files[uid][: self.gives.get(uid)]
         yield len(files)
         for file in files:
+            self.between()
             yield 0xFF00, dcmread(file)
+
+    def _move(self, event: evt.Event) -> Iterator[object]:
+        """Say that there is no such destination (0xA801), as some do where it does not take their association."""
+        self.gets.append(event.identifier.SeriesInstanceUID)
+        yield None, None
 
 
 def come(node, files):

@@ -282,7 +282,7 @@ def test_slices_of_a_series_that_an_order_brought_in_part_and_that_come_by_thems
     node, giver, clock, old_heads, closed
 ):
     giver.gives[series_uid("old1")] = 6
-    place_backfill(node, DAYS[0], DAYS[0])
+    place_backfill(node, NODE, DAYS[0], DAYS[0])
     work(node)
     (before,) = rows(node.worklist, standings)
     assert rows(node.worklist, schema.studies)[0]["ordered_at"] is not None
