@@ -23,7 +23,7 @@ from ichnode.errors import BadObject
 from ichnode.inference.bundle import Bundle
 from ichnode.inference.engine import Engine
 
-from .grid import keep_array, labels_of
+from .grid import keep_array, kept_array, labels_of
 from .pictures import Batch
 from .planes import Scan
 from .recipe import Recipe
@@ -115,7 +115,7 @@ def features_of(
                 continue
             keep_array(path, torch.stack([view.cpu() for view in reading.features]).numpy())
         slab_of = slab_indices(along, bundle.preprocessing.slab_mm)
-        views = np.load(path, mmap_mode="r", allow_pickle=False)
+        views = kept_array(path)
         found.append(Features(scan, views, slab_of, *labels_of(scan, slab_of)))
         tell(done, len(scans))
     return found, unread

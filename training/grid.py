@@ -10,6 +10,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def grid_scan(scan: Scan, how: Preprocessing, cache: Path) -> GridScan:
             return GridScan(scan.patient, planes, labels, scan_labels, None)
         hu = prepare(planes, scan.positions_mm.tolist(), scan.spacing_mm, how).hu.numpy()
         keep_array(path, np.rint(hu).astype(np.int16))
-    return GridScan(scan.patient, np.load(path, mmap_mode="r", allow_pickle=False), labels, scan_labels, None)
+    return GridScan(scan.patient, kept_array(path), labels, scan_labels, None)
 
 
 def labels_of(scan: Scan, slab_of: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -95,6 +96,13 @@ def labels_of(scan: Scan, slab_of: NDArray[np.intp]) -> tuple[NDArray[np.float32
     labels = np.where(np.isnan(labels) & (scan.scan_labels == 0), np.float32(0), labels)
     told = labels.max(axis=0)  # NaN where a slab is unknown
     return labels.astype(np.float32), np.where(np.isnan(scan.scan_labels), told, scan.scan_labels).astype(np.float32)
+
+
+def kept_array(path: Path) -> NDArray[Any]:
+    """Open what was kept; its time says that it is still in use."""
+    path.touch()
+    kept: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return kept
 
 
 def keep_array(path: Path, array: NDArray[np.generic]) -> None:

@@ -1,4 +1,4 @@
-"""Which folders of runs of the lab stay: those of models that may still be asked about, and the last ones."""
+"""What of the lab stays: runs of models that may still be asked about, the last runs, and what those computed."""
 
 from __future__ import annotations
 
@@ -40,6 +40,31 @@ def clean_runs(node: Node, runs: Path) -> int:
     if gone:
         log.info("lab.runs_removed", count=len(gone), kept=len(folders) - len(gone))
     return len(gone)
+
+
+def clean_features(features: Path, runs: Path) -> int:
+    """Remove what none of the last `KEPT` runs has read of what is computed once, and return how many files.
+
+    Parameters
+    ----------
+    features : Path
+        Folder of it; whoever reads a file sets its time.
+    runs : Path
+        As `clean_runs` takes it. While there are fewer runs everything stays.
+    """
+    begun = sorted((path / "manifest.json").stat().st_mtime for path in runs.glob("*") if _is_begun(path))
+    if len(begun) < KEPT:
+        return 0
+    gone = [path for path in features.rglob("*") if path.is_file() and path.stat().st_mtime < begun[-KEPT]]
+    for path in gone:
+        path.unlink()
+    if gone:
+        log.info("lab.features_removed", count=len(gone))
+    return len(gone)
+
+
+def _is_begun(run: Path) -> bool:
+    return (run / "manifest.json").is_file()
 
 
 def _judged(folder: Path) -> str | None:

@@ -17,7 +17,7 @@ from ichnode.core.test_set import TEST
 from ichnode.errors import PermanentError
 from ichnode.log import get_logger
 from ichnode.steps.lab_process import Told, alone, check_lab, run_lab
-from ichnode.steps.lab_runs import clean_runs
+from ichnode.steps.lab_runs import clean_features, clean_runs
 from ichnode.steps.labels import Gathered, check_enough, gather, manifest, split
 from ichnode.steps.node import Node
 from ichnode.steps.register import RETRAIN, active_digest, settle_active, take_in
@@ -89,6 +89,7 @@ def retrain(
             raise
         finally:
             clean_runs(node, run.parent)
+            clean_features(lab_folder(node) / "features", run.parent)
     return Retrained(bundle.digest, judgement, gathered.contradictory, gathered.without_answer)
 
 
@@ -119,6 +120,7 @@ def judge(
             return _file(node, run, row.digest)
         finally:
             clean_runs(node, run.parent)
+            clean_features(lab_folder(node) / "features", run.parent)
 
 
 def _run(node: Node, told: dict[str, Any], **more: str) -> Path:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 
+import numpy as np
 import pytest
+from ichnode_training.grid import keep_array, kept_array
 
-from ichnode.steps.lab_runs import KEPT, clean_runs
+from ichnode.steps.lab_runs import KEPT, clean_features, clean_runs
 from ichnode.steps.register import IMPORT, take_in
 from ichnode.worklist import models
 
@@ -41,3 +44,26 @@ def test_the_last_runs_stay_and_those_of_known_models(make_node, tiny_bundle, ru
     assert clean_runs(node, runs) == 1
     assert not made.exists()
     assert clean_runs(node, runs) == 0
+
+
+def test_what_none_of_the_last_runs_has_read_goes(runs, tmp_path):
+    features = tmp_path / "features"
+    kept, old = features / "cnn" / "kept.npy", features / "grid" / "old.npy"
+    for path, moment in ((kept, 1000.0), (old, 900.0)):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+        os.utime(path, (moment, moment))
+    for number in range(KEPT - 1):
+        os.utime(run(runs, number) / "manifest.json", (1000.0 + number, 1000.0 + number))
+    assert clean_features(features, runs) == 0, "fewer runs than stay"
+    os.utime(run(runs, KEPT) / "manifest.json", (2000.0, 2000.0))
+    assert clean_features(features, runs) == 1
+    assert (kept.exists(), old.exists()) == (True, False)
+
+
+def test_what_is_found_again_is_in_use_again(tmp_path):
+    path = tmp_path / "a.npy"
+    keep_array(path, np.arange(3))
+    os.utime(path, (1000.0, 1000.0))
+    assert kept_array(path).tolist() == [0, 1, 2]
+    assert path.stat().st_mtime > 1000.0
