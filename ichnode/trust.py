@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from ichnode.errors import PeerRefused
 
@@ -18,6 +21,54 @@ _OTHER_NAME = (62, 64)
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
 _OUT_OF_TIME = (9, 10)
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
+
+
+T = TypeVar("T")
+State = tuple[tuple[int, ...], ...]
+_MOST_MADE = 64
+
+
+class MadeOfFiles(Generic[T]):
+    """What is costly to make of files, made anew once one of them has changed; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: dict[Hashable, tuple[State, T]] = {}
+
+    def get(self, key: Hashable, files: Sequence[str], make: Callable[[], T]) -> T:
+        """Return what was made for `key`, or make it; what `make` raises is raised, and nothing is kept then."""
+        with self._lock:
+            now = state_of(files)  # before it is made: what changes meanwhile is seen the next time
+            known = self._made.get(key)
+            if known is not None and known[0] == now:
+                return known[1]
+            made = make()
+            if len(self._made) >= _MOST_MADE:  # of configurations that are no more
+                self._made.clear()
+            self._made[key] = now, made
+            return made
+
+
+def state_of(files: Sequence[str]) -> State:
+    """Return what changes when one of the files does; empty names are left out."""
+    states: list[tuple[int, ...]] = []
+    for file in filter(None, files):
+        try:
+            found = Path(file).stat()
+        except OSError:
+            states.append((0,))
+        else:
+            states.append((found.st_ino, found.st_size, found.st_mtime_ns))
+    return tuple(states)
+
+
+def trusted_here() -> tuple[str, ...]:
+    """Return where the authorities lie that this machine trusts."""
+    paths = ssl.get_default_verify_paths()
+    return tuple(filter(None, (paths.cafile, paths.capath)))
+
+
+_CONTEXTS: MadeOfFiles[ssl.SSLContext] = MadeOfFiles()
 
 
 def secret_in(name: str, setting: str, file: str, *, ascii_only: bool = False) -> str:
@@ -48,15 +99,24 @@ def secret_in(name: str, setting: str, file: str, *, ascii_only: bool = False) -
 def tls_context(name: str, ca_file: str, client_certificate: str, client_key: str) -> ssl.SSLContext:
     """Return whom the node trusts and with which certificate it shows itself; empty is what this machine trusts.
 
+    One for all calls with the same files, not to be changed; another one once a file has changed.
+
     Raises
     ------
     PeerRefused
         A file cannot be used.
     """
+    files = ca_file, client_certificate, client_key
+    watched = files if ca_file else (*trusted_here(), *files)
+    return _CONTEXTS.get(files, watched, partial(_tls_context, name, *files))
+
+
+def _tls_context(name: str, ca_file: str, client_certificate: str, client_key: str) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file or None)
     except OSError:
         raise PeerRefused(f"{name}: ca_file {ca_file} is not a readable PEM file. Correct it.") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if client_certificate:
         try:
             # Without a password OpenSSL would ask for one on the terminal.

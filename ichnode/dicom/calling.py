@@ -10,7 +10,7 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
-from ichnode.dicom.secure import Trust, has_fingerprint, requestor_context
+from ichnode.dicom.secure import Trust, calling_context, has_fingerprint
 from ichnode.trust import why_not_connected
 
 _RECORD_BYTES = 16384
@@ -93,9 +93,8 @@ class SecureSocket(BoundedSocket):
     """
 
     def __init__(self, assoc: Association, address: AddressInformation, name: str, host: str, trust: Trust) -> None:
-        self._context = requestor_context(name, trust)  # first: where it raises no socket is left open
+        self._context = calling_context(name, trust, _TlsSocket)  # first: where it raises no socket is left open
         super().__init__(assoc, address=address)
-        self._context.sslsocket_class = _TlsSocket
         self._host, self._fingerprint = trust.name or host, trust.fingerprint
         self._in_hand = bytearray()
 

@@ -1,8 +1,8 @@
 """DICOM over TLS: the profile of PS3.15 B.12 (BCP 195: RFC 8996 and 9325), as acceptor and as requestor.
 
 TLS 1.2 and 1.3, forward secrecy and authenticated encryption only, keys and signatures of 112 bits of security or
-more, no compression, no renegotiation. The acceptor's files are looked at for each connection, so that a renewed
-certificate is used without a restart; one that cannot be used leaves the one before in its place.
+more, no compression, no renegotiation. Files are looked at for each connection and read when they have changed, so that
+a renewed certificate is used without a restart; one that the acceptor cannot use leaves the one before in its place.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import hashlib
 import socket
 import ssl
 import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from ichnode.errors import ConfigError, PeerRefused
 from ichnode.log import get_logger
+from ichnode.trust import MadeOfFiles, state_of, trusted_here
 
 log = get_logger(__name__)
 
@@ -35,6 +37,10 @@ _HANDSHAKES = {
 _THEY_SAID = "It broke off with {alert}: let it trust the authority that issued tls.certificate."
 
 
+_STOCK = 4
+"""Contexts that are made before a connection needs them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Files in PEM: the node's certificate and key, and whom it trusts. An empty key lies with the certificate."""
@@ -42,6 +48,11 @@ class Identity:
     certificate: str
     key: str = ""
     ca_file: str = ""
+
+    @property
+    def files(self) -> tuple[str, str, str]:
+        """The names, empty ones included."""
+        return self.certificate, self.key, self.ca_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,10 @@ class Trust:
 class SecurePort:
     """What the acceptor needs for each connection of its TLS port.
 
+    Each connection has a context of its own, since Python cannot switch off OpenSSL's cache of sessions: with the same
+    context a session of TLS 1.2 would be resumed by its ID. To read PEM files takes milliseconds, a tenth of a second
+    with a machine's whole list of authorities: a thread makes contexts in advance, so that no handshake waits for it.
+
     Parameters
     ----------
     identity : Identity
@@ -81,28 +96,34 @@ class SecurePort:
     def __init__(self, identity: Identity, require_certificate: bool = True) -> None:
         self._identity, self._require = identity, require_certificate
         self._lock = threading.Lock()
-        self._seen = _state_of(identity)
+        self._seen = state_of(identity.files)
         self._context = acceptor_context(identity, require_certificate)
+        self._maker = ThreadPoolExecutor(1, "tls")
+        self._stock: deque[Future[ssl.SSLContext]] = deque()
+        self._refill()
 
     def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
         """Take a connection over, without a handshake yet."""
         return self._fresh_context().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
     def _fresh_context(self) -> ssl.SSLContext:
-        """Return a context for one connection: a session of TLS 1.2 is resumed by its ID where two have the same.
-
-        Python cannot switch off OpenSSL's cache of sessions. As long as the files cannot be used the context before
-        serves all.
-        """
+        """Return a context for one connection; as long as the files cannot be used the context before serves all."""
         if self.look():
+            with self._lock:
+                made = self._stock.popleft()
+                self._refill()
             with contextlib.suppress(ConfigError):  # They change just now: the next look says so.
-                return acceptor_context(self._identity, self._require)
+                return made.result()
         return self._context
+
+    def _refill(self) -> None:
+        while len(self._stock) < _STOCK:
+            self._stock.append(self._maker.submit(acceptor_context, self._identity, self._require))
 
     def look(self) -> bool:
         """Use the files anew where they have changed; tell whether what is used is what lies there."""
         with self._lock:
-            now = _state_of(self._identity)
+            now = state_of(self._identity.files)
             if now == self._seen:
                 return True
             try:
@@ -112,6 +133,8 @@ class SecurePort:
                 log.warning("certificate.not_loaded", code=error.code, remedy=error.sentence)
                 return False
             self._seen = now
+            self._stock.clear()
+            self._refill()
         log.info("certificate.loaded", file=self._identity.certificate)
         return True
 
@@ -133,6 +156,28 @@ def acceptor_context(identity: Identity, require_certificate: bool = True) -> ss
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET
     return context
+
+
+_CALLING: MadeOfFiles[ssl.SSLContext] = MadeOfFiles()
+
+
+def calling_context(name: str, trust: Trust, connection: type[ssl.SSLSocket]) -> ssl.SSLContext:
+    """Return `requestor_context`, one for all calls with the same trust; another one once a file has changed.
+
+    Parameters
+    ----------
+    connection : type
+        Of the sockets that are made with it.
+    """
+
+    def make() -> ssl.SSLContext:
+        context = requestor_context(name, trust)
+        context.sslsocket_class = connection
+        return context
+
+    ours = trust.identity.files
+    watched = ours if trust.identity.ca_file or trust.fingerprint else (*trusted_here(), *ours)
+    return _CALLING.get((trust, connection), watched, make)
 
 
 def requestor_context(name: str, trust: Trust) -> ssl.SSLContext:
@@ -213,19 +258,6 @@ def _load(context: ssl.SSLContext, identity: Identity, certificate: str, key: st
             why = getattr(error, "reason", None) or error.strerror
             return f"{ca_file} {identity.ca_file} is not a readable PEM file ({why}). Correct it."
     return ""
-
-
-def _state_of(identity: Identity) -> tuple[tuple[int, ...], ...]:
-    """Return what changes when a file does."""
-    states: list[tuple[int, ...]] = []
-    for file in filter(None, (identity.certificate, identity.key, identity.ca_file)):
-        try:
-            found = Path(file).stat()
-        except OSError:
-            states.append((0,))
-        else:
-            states.append((found.st_ino, found.st_size, found.st_mtime_ns))
-    return tuple(states)
 
 
 def _about(verify_code: int) -> str:

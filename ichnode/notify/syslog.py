@@ -40,7 +40,6 @@ def send_syslog(messages: Sequence[bytes], host: str, port: int, files: tuple[st
         Some of them may have arrived; send all again.
     """
     context = tls_context("audit", *files)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         with (
             socket.create_connection((host, port), timeout=timeout_s) as plain,

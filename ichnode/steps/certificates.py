@@ -113,6 +113,4 @@ def _named(table: str, section: object, certificate: str, key: str) -> Iterator[
 def _renew(setting: str) -> str:
     if setting.endswith("ca_file"):
         return "Add the authority that follows it to the file."
-    if setting == "web.certificate":
-        return "Put a new one into the file, and start the node again."
     return "Put a new one into the file; the node takes it without a restart."

@@ -9,11 +9,10 @@ from collections.abc import Callable
 
 import uvicorn
 
-from ichnode.certificates import why_not_usable
-from ichnode.errors import ConfigError
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.web.app import create_app
+from ichnode.web.renewal import renewing
 from ichnode.web.wire import BoundedProtocol
 
 AGAIN_S = 5.0
@@ -43,9 +42,7 @@ class WebServer:
         self._section = web
         self._listening = listening
         self._stopping = threading.Event()
-        if web.certificate and (why := why_not_usable(web.certificate, web.certificate_key)):
-            files = "Give PEM files of a certificate and its key, not encrypted."
-            raise ConfigError(f"web.certificate cannot be used: {why}. {files}")
+        tls = renewing(web.certificate, web.certificate_key) if web.certificate else None
         self.app = create_app(node)
         self.app.state.stopping = self._stopping
         self.port = 0
@@ -53,8 +50,7 @@ class WebServer:
             uvicorn.Config(
                 self.app, http=BoundedProtocol, ws="none", lifespan="off", loop="asyncio", log_config=None,
                 access_log=False, proxy_headers=False, server_header=False, limit_concurrency=CONNECTIONS,
-                timeout_graceful_shutdown=DRAIN_S, ssl_certfile=web.certificate or None,
-                ssl_keyfile=web.certificate_key or None,
+                timeout_graceful_shutdown=DRAIN_S, ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )  # fmt: skip
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)

@@ -10,16 +10,19 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from ichnode.certificates import CertificateUnreadable, certificate_from, certificates_in
+from ichnode.dicom import secure
 from ichnode.dicom.access import AllowedPeer
 from ichnode.dicom.requestor import Remote
 from ichnode.dicom.scu import echo
 from ichnode.dicom.secure import Identity, SecurePort, Trust
-from ichnode.errors import ConfigError, PeerUnreachable
+from ichnode.errors import ConfigError, PeerRefused, PeerUnreachable
+from ichnode.trust import tls_context
 from tests.certificates import Authority, Issued
 from tests.dicom.wire import AET, RawPeer, Receiver, command_set, p_data, pdu, request_pdu
 from tests.peers import wait_until
@@ -385,6 +388,49 @@ class TestFiles:
             assert shown() == "second"
         assert [e["code"] for e in logs if e["event"] == "certificate.not_loaded"] == ["TLS_FILES"] * 2
         assert [e["event"] for e in logs].count("certificate.loaded") == 1
+
+    def test_they_are_read_in_a_thread_of_their_own_and_for_calls_once(
+        self, server, authority, scanner, tmp_path, monkeypatch
+    ):
+        """No handshake waits for PEM files; a call reads them again only when they have changed."""
+        accepting, calling = [], []
+
+        def made(kind, make):
+            def counted(*given, **more):
+                kind.append(threading.current_thread())
+                return make(*given, **more)
+
+            return counted
+
+        port = SecurePort(identity(server, authority))
+        monkeypatch.setattr(secure, "acceptor_context", made(accepting, secure.acceptor_context))
+        monkeypatch.setattr(secure, "requestor_context", made(calling, secure.requestor_context))
+        ca_file = Path(shutil.copy(authority.certificate, tmp_path / "authority.pem"))
+        trust = Trust(Identity(str(scanner.certificate), str(scanner.key), str(ca_file)))
+        with Receiver(secure=port) as receiver:
+            remote = Remote("node", AET, "127.0.0.1", receiver.tls_port, "CT1", trust=trust)
+            for _ in range(6):
+                echo(remote)
+            assert len(calling) == 1
+            assert len(accepting) >= 2, "the stock does not last"
+            assert {thread.name.partition("_")[0] for thread in accepting} == {"tls"}
+            ca_file.write_text(Authority(tmp_path / "other").certificate.read_text())
+            with pytest.raises(PeerUnreachable, match="not trusted"):
+                echo(remote)
+            assert len(calling) == 2, "another authority is trusted from here on"
+
+    def test_for_calls_over_https_too(self, authority, scanner, tmp_path):
+        ca_file = Path(shutil.copy(authority.certificate, tmp_path / "authority.pem"))
+        own = str(scanner.certificate), str(scanner.key)
+        first = tls_context("pacs", str(ca_file), *own)
+        assert tls_context("records", str(ca_file), *own) is first
+        assert first.minimum_version == ssl.TLSVersion.TLSv1_2
+        ca_file.write_text("nothing of the kind")
+        with pytest.raises(PeerRefused, match="records: ca_file"):
+            tls_context("records", str(ca_file), *own)
+        ca_file.write_text(Authority(tmp_path / "other").certificate.read_text())
+        assert tls_context("pacs", str(ca_file), *own) is not first
+        assert tls_context("pacs", "", *own) is tls_context("pacs", "", *own), "whom this machine trusts"
 
     @pytest.mark.parametrize("which", ["certificate", "key", "ca_file"])
     def test_files_that_cannot_be_used_are_named(self, server, authority, which, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,11 +21,35 @@ from ichnode.errors import PeerRefused, PeerUnreachable
 from tests.certificates import Authority, Issued
 from tests.conftest import find_component
 from tests.dicom.made_ct import ct_dataset, save
-from tests.peers import Storescp, free_port, wait_until
+from tests.heads import study_uid, write_head
+from tests.peers import Orthanc, Storescp, free_port, wait_until
 from tests.running import RunningNode, running
 
 pytestmark = pytest.mark.interop
 RSA = ("-newkey", "rsa:2048", "-nodes")
+
+
+class SecureOrthanc(Orthanc):
+    """Orthanc whose DICOM port is TLS alone, with mutual certificates, also where it calls the node."""
+
+    def __init__(self, folder: Path, program: str, shown: Issued, authority: Authority, node_port: int) -> None:
+        node = {"AET": "ICHAI", "Host": "127.0.0.1", "Port": node_port, "UseDicomTls": True}
+        super().__init__(
+            folder, program, aet="PACS", DicomTlsEnabled=True, DicomTlsCertificate=str(shown.certificate),
+            DicomTlsPrivateKey=str(shown.key), DicomTlsTrustedCertificates=str(authority.certificate),
+            DicomTlsRemoteCertificateRequired=True, DicomModalities={"node": node},
+        )  # fmt: skip
+
+    def start(self) -> Self:
+        self._start([self.program, str(self.config)], lambda: listens(self.port) and listens(self.http_port))
+        return self
+
+    __enter__ = start
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class SecureStorescp(Storescp):
@@ -38,14 +63,10 @@ class SecureStorescp(Storescp):
 
     def start(self) -> Self:
         command = [self.program, *self.options, "-aet", self.aet, "-od", str(self.received), str(self.port)]
-        self._start(command, self._listens)
+        self._start(command, lambda: listens(self.port))
         return self
 
     __enter__ = start
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +196,42 @@ def test_from_a_scanner_over_the_node_to_a_pacs(
         call("echoscu", scanner)
         assert node.stop() == 0
     assert "not_loaded" not in node.log
+
+
+@pytest.mark.timeout(200)
+def test_a_pacs_is_asked_gives_takes_and_commits_itself_over_tls(
+    authority, node_pair, pacs_pair, tiny_bundle, component, tmp_path
+):
+    """C-FIND, C-MOVE, C-STORE and storage commitment, both ways, with no port without TLS on either side."""
+    port = free_port()
+    called = {"aet": "PACS", "host": "127.0.0.1", "tls": True}
+    with SecureOrthanc(tmp_path / "pacs", component("Orthanc", "orthanc"), pacs_pair, authority, port) as pacs:
+        called["port"] = pacs.port
+        now = datetime.now()
+        for file in write_head(tmp_path, "one", slices=12, StudyDate=f"{now:%Y%m%d}", StudyTime=f"{now:%H%M%S}"):
+            pacs.upload(file)
+        node = RunningNode(
+            tmp_path / "node",
+            tls={
+                "certificate": str(node_pair.certificate), "key": str(node_pair.key), "port": port,
+                "ca_file": str(authority.certificate), "plain_port": False,
+            },
+            peers=[{"aet": "PACS", "networks": ["127.0.0.1"], "certificates": ["pacs"]}],
+            source={**called, "retrieve": "c-move", "patience_s": 0.3, "look_every_s": 1},
+            destinations=[{"name": "pacs", **called, "commitment": True}],
+            engine={"bundle": str(tiny_bundle.folder)}, completeness={"settle_s": 0.3, "quiet_s": 2.0},
+        )  # fmt: skip
+        with running(node):
+
+            def states() -> list[str]:
+                study = node.study(study_uid("one"))
+                made = (
+                    [r for s in study["series"] for result in s["results"] for r in result["reports"]] if study else []
+                )
+                return [delivery["state"] for report in made for delivery in report["deliveries"]]
+
+            wait_until(lambda: states() == ["committed"], 120, "the report is committed")
+            (series,) = node.series()
+            assert series["received"] == 12
+            assert len(pacs.find("Instance", Modality="SR")) == 1
+            assert node.stop() == 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import socket
 import ssl
 from dataclasses import replace
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from ichnode.errors import ConfigError
 from ichnode.web import server
@@ -227,6 +230,27 @@ class TestTls:
             answer = visit.sign_in("reader")
             assert "secure" in answer.headers["Set-Cookie"].lower()
             assert visit.get("/").headers["Strict-Transport-Security"]
+
+    def test_a_renewed_certificate_is_shown_without_a_restart(self, served, authority):
+        first, second = authority.folder / "node.pem", authority.issue("second")
+
+        def shown() -> str:
+            trusting = ssl.create_default_context(cafile=authority.certificate)
+            with (
+                socket.create_connection(("127.0.0.1", served.port)) as plain,
+                trusting.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+            ):
+                return dict(x[0] for x in connection.getpeercert()["subject"])["commonName"]
+
+        assert shown() == "node"
+        with capture_logs() as logs:
+            shutil.copy(second.certificate, first)
+            assert shown() == "node", "its key is still to come"
+            shutil.copy(second.key, authority.folder / "node.key.pem")
+            assert shown() == shown() == "second"
+        assert [e["event"] for e in logs if e["event"].startswith("certificate")] == [
+            "certificate.not_loaded", "certificate.loaded",
+        ]  # fmt: skip
 
 
 def test_a_certificate_that_cannot_be_used_is_told_in_a_sentence(node, tmp_path):
