@@ -148,3 +148,18 @@ def empty_worklist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.migrate()
     made.dispose()
     return file
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Any]:
+    """A PostgreSQL server (`tests.postgresql`), one for the whole run: `.copied()` gives a worklist of one's own."""
+    from tests.postgresql import Postgresql, programs
+
+    found = programs()
+    if found is None:
+        missing("postgresql is not installed")
+    server = Postgresql(found)
+    try:
+        yield server.start()
+    finally:
+        server.stop()

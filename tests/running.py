@@ -32,7 +32,8 @@ class RunningNode:
         self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[str] | None = None
         self._log = folder / "node.log"
-        self.worklist = Worklist(f"sqlite:///{self.data / 'worklist.sqlite'}")
+        url = sections.get("database", {}).get("url")
+        self.worklist = Worklist(url or f"sqlite:///{self.data / 'worklist.sqlite'}")
 
     @property
     def pid(self) -> int:

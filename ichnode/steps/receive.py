@@ -87,7 +87,7 @@ def take_custody(
             raise FileRemoved("The file of this slice was removed with its series.")
         return found
 
-    disposition, others = node.worklist.together(record)
+    disposition, others = node.worklist.together(record, header.study.study_instance_uid, header.sop_instance_uid)
     if disposition is not Disposition.CONFLICT:
         return disposition
     if any(same_content(node.spool.path(other), node.spool.path(file)) for other in others):

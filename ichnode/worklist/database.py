@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Insert, create_engine, event, insert
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Connection, Insert, insert
+from sqlalchemy.exc import DBAPIError
 
 from ichnode.core.group import Group
 from ichnode.errors import PermanentError, TransientError
-from ichnode.worklist import schema, standings
+from ichnode.worklist import engines, schema, standings
 
-BUSY_TIMEOUT_S = 30
 T = TypeVar("T")
+_Work: TypeAlias = tuple[Callable[[Connection], Any], tuple[str, ...]]
 _CHANGED = "ichnode.changed_studies"
 
 
@@ -37,57 +35,73 @@ class Worklist:
         # One writer at a time inside the process: SQLite's own busy wait is unfair under many threads (some wait for
         # seconds); between processes it is what there is.
         self._writing = threading.Lock()
-        options: dict[str, Any] = {}
-        try:
-            self._sqlite = make_url(url).get_backend_name() == "sqlite"
-            if self._sqlite:
-                options = {"connect_args": {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}}
-            # No reset on return: every connection is used in a `begin` block, which has committed or rolled back.
-            self._engine = create_engine(
-                url, poolclass=QueuePool, pool_size=8, max_overflow=64, pool_reset_on_return=None, **options
-            )
-        except (ArgumentError, ImportError) as error:
-            raise PermanentError(f"database.url cannot be used: {error}. Empty is SQLite.", "WORKLIST") from None
-        if self._sqlite:
-            event.listen(self._engine, "connect", _prepare_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
-        self._group: Group[Callable[[Connection], Any], Any] = Group(self._commit_together, everyones=(TransientError,))
+        self._engine = engines.open_engine(url)
+        self._group: Group[_Work, Any] = Group(self._commit_together, everyones=(TransientError,))
 
-    def together(self, work: Callable[[Connection], T]) -> T:
+    @property
+    def is_shared(self) -> bool:
+        """Whether several nodes may use it at once."""
+        return self._engine.dialect.name == "postgresql"
+
+    def together(self, work: Callable[[Connection], T], *about: str) -> T:
         """Run `work` in a transaction that it may share with other threads' work; return its value once durable.
 
         When the worklist cannot be written that reaches everyone in it; any other error only the thread whose work
         raises it.
+
+        Parameters
+        ----------
+        work : callable
+        about : str
+            UIDs of all that it reads or changes the rows of: other nodes may write about others at the same time.
         """
-        value: T = self._group.do(work)
+        value: T = self._group.do((work, about))
         return value
 
-    def _commit_together(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-        with self.write() as tx:
-            return [work(tx) for work in works]
+    def _commit_together(self, works: Sequence[_Work]) -> list[Any]:
+        with self._transaction([uid for _, about in works for uid in about]) as tx:
+            return [work(tx) for work, _ in works]
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that may read and write; committed at the end, rolled back on any exception.
+
+        Nobody else writes meanwhile, in no process and on no machine.
 
         Raises
         ------
         TransientError
             The database is locked by another process for longer than the busy time-out, or cannot be written now.
         """
+        with self._transaction(None) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, about: Iterable[str] | None) -> Iterator[Connection]:
         try:
             with self._writing, self._engine.connect() as connection, connection.begin():
+                engines.lock(connection, about)
                 changed = connection.info[_CHANGED] = set[int]()
                 yield connection
                 standings.refresh(connection, changed)
-        except OperationalError as error:
-            raise TransientError(f"The worklist cannot be written now: {error.orig}.", "WORKLIST") from error
+        except engines.PASSING as error:
+            raise TransientError(f"The worklist cannot be written now: {_said(error)}.", "WORKLIST") from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads: one consistent view, without a lock."""
-        with self._engine.connect().execution_options(read_only=True) as connection, connection.begin():
-            yield connection
+        """Open a transaction that only reads: one consistent view, without a lock.
+
+        Raises
+        ------
+        TransientError
+            The database is not there now.
+        """
+        options = engines.reading(self._engine)
+        try:
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+        except engines.PASSING as error:
+            raise TransientError(f"The worklist cannot be read now: {_said(error)}.", "WORKLIST") from error
 
     def migrate(self) -> None:
         """Bring the schema up to this version; creates the file where there is none.
@@ -105,6 +119,7 @@ class Worklist:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
         try:
             with self._engine.connect() as connection, connection.begin():
+                engines.lock(connection)  # another node may be at it
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 standings.fill(connection)
@@ -112,7 +127,9 @@ class Worklist:
             raise PermanentError(f"The worklist comes from another version of ichnode: {error}.", "SCHEMA") from error
         except DBAPIError as error:
             raise PermanentError(
-                f"The worklist cannot be opened: {error.orig}. Check node.data and its rights.", "WORKLIST"
+                f"The worklist cannot be opened: {_said(error)}. Check "
+                + ("database.url." if self.is_shared else "node.data and its rights."),
+                "WORKLIST",
             ) from error
 
     def dispose(self) -> None:
@@ -139,14 +156,7 @@ def new_key(tx: Connection, statement: Insert, /) -> int:
     return int(key[0])
 
 
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    # The driver must not open transactions by itself: its default mode loses isolation in read-then-write
-    # transactions (pysqlite begins only at the first write, after the read).
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_S * 1000}"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+def _said(error: Exception) -> str:
+    """Return what the driver says, in one line."""
+    told = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+    return " ".join(told.split()).rstrip(".") or type(error).__name__

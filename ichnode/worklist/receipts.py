@@ -136,21 +136,18 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
     studies = schema.studies
     study_id = tx.scalar(select(studies.c.id).where(studies.c.study_instance_uid == facts.study_instance_uid))
     if study_id is None:
+        said = {
+            "study_instance_uid": facts.study_instance_uid, "patient_id": facts.patient_id,
+            "patient_name": facts.patient_name, "patient_birth_date": facts.patient_birth_date,
+            "patient_sex": facts.patient_sex, "accession_number": facts.accession_number,
+            "study_date": facts.study_date, "study_time": facts.study_time, "description": facts.study_description,
+            "referring_physician": facts.referring_physician, "station_name": facts.station_name,
+            "institution": facts.institution,
+        }  # fmt: skip
         study_id = new_key(
             tx,
             insert(studies).values(
-                study_instance_uid=facts.study_instance_uid,
-                patient_id=facts.patient_id,
-                patient_name=facts.patient_name,
-                patient_birth_date=facts.patient_birth_date,
-                patient_sex=facts.patient_sex,
-                accession_number=facts.accession_number,
-                study_date=facts.study_date,
-                study_time=facts.study_time,
-                description=facts.study_description,
-                referring_physician=facts.referring_physician,
-                station_name=facts.station_name,
-                institution=facts.institution,
+                **_fitting(said),
                 first_seen_at=now,
                 ordered_at=now if is_ordered(tx, facts.study_instance_uid) else None,
             ),
@@ -180,6 +177,12 @@ def _is_waited_for(tx: Connection, now: datetime, study_id: int) -> None:
     """Of a study that an order brought a slice comes by itself: from now on somebody waits for it."""
     tx.execute(update(schema.studies).where(schema.studies.c.id == study_id).values(ordered_at=None))
     note(tx, now, "study.awaited", study_id, None)
+
+
+def _fitting(said: dict[str, str]) -> dict[str, str]:
+    """Cut what is longer than its value representation allows, and than its column: PostgreSQL would refuse the row."""
+    lengths = {name: getattr(schema.studies.c[name].type, "length", None) for name in said}
+    return {name: text[: lengths[name]] for name, text in said.items()}
 
 
 def _reopen(tx: Connection, row: dict[str, Any], now: datetime) -> dict[str, Any]:

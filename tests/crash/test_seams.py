@@ -42,14 +42,36 @@ DELIVER = [
 ]
 
 
+ON_POSTGRESQL = [
+    ("ichnode.worklist.receipts:record_receipt", "after", 5),  # each inside a transaction
+    ("ichnode.worklist.results:finish", "after", 1),
+    ("ichnode.worklist.deliveries:accepted", "after", 1),
+]
+
+
 @pytest.mark.parametrize(("seam", "when", "number"), [*RECEIVE, *ANALYSE, *DELIVER])
 def test_killed_at_the_seam(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch):
+    _kill_at(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch)
+
+
+@pytest.mark.parametrize(("seam", "when", "number"), ON_POSTGRESQL)
+def test_killed_on_postgresql(
+    seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch, postgresql
+):  # fmt: skip
+    with postgresql.copied() as url:
+        _kill_at(
+            seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch, database={"url": url}
+        )  # fmt: skip
+
+
+def _kill_at(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch, **sections):
     node = RunningNode(
         tmp_path,
         engine={"bundle": str(tiny_bundle.folder)},
         completeness={"settle_s": 0.2, "quiet_s": 1.0, "max_wait_s": 4.0},
         delivery={"first_retry_s": 0.2},
         destinations=[{"name": "pacs", "aet": storescp.aet, "host": "127.0.0.1", "port": storescp.port}],
+        **sections,
     )
     files = sorted(Path(head_ct).iterdir())
     seam_folder = str(Path(__file__).parent / "seam")

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 _OF_CLASSIFIERS = {
     "MIT License": "MIT", "Apache Software License": "Apache-2.0", "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }  # fmt: skip
+EXTRAS = ("lab", "postgresql")
 NVIDIA = "LicenseRef-NVIDIA-Proprietary"
 READ = {
     "contourpy": "BSD-3-Clause", "cycler": "BSD-3-Clause", "jinja2": "BSD-3-Clause", "kiwisolver": "BSD-3-Clause",
@@ -36,21 +37,25 @@ class Installed:
     licence: str
     summary: str
     needed_by: str
-    """node, or lab: only with ``pip install '.[lab]'``."""
+    """node, or the extra that asks for it: lab, postgresql."""
     requires: tuple[str, ...]
 
 
 @cache
 def installed() -> tuple[Installed, ...]:
-    """Return all that ``pip install .`` and ``'.[lab]'`` bring to this machine, by name.
+    """Return all that ``pip install .`` and ``'.[lab,postgresql]'`` bring to this machine, by name.
 
     Raises
     ------
     ValueError
         A version is not the pinned one, or a licence is not known.
     """
-    node, lab = _reached(()), _reached(("lab",))
-    return tuple(_described(name, lab, "node" if name in node else "lab") for name in sorted(set(lab) - {"ichnode"}))
+    reached = {extra: _reached((extra,)) for extra in EXTRAS}
+    everything = _reached(EXTRAS)
+    needed_by = {
+        name: "node" if name in _reached(()) else next(e for e in EXTRAS if name in reached[e]) for name in everything
+    }
+    return tuple(_described(name, everything, needed_by[name]) for name in sorted(set(everything) - {"ichnode"}))
 
 
 def canonical(name: str) -> str:

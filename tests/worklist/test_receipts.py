@@ -182,6 +182,15 @@ def test_files_with_a_row_are_known(worklist, clock):
         assert receipts.known_files(tx) == {receipt_of(s, NOON).file for s in slices}
 
 
+def test_what_is_longer_than_it_may_be_is_cut_and_never_a_reason_to_refuse_a_slice(worklist, clock):
+    long = "9" * 1024
+    names = ("patient_id", "patient_name", "patient_birth_date", "patient_sex", "study_date", "study_time")
+    facts = study_facts(**dict.fromkeys(names, long))
+    assert take(worklist, head_slices(1), clock(), facts) == [Disposition.NEW]
+    (row,) = rows(worklist, schema.studies)
+    assert [len(row[name]) for name in names] == [1024, 1024, 16, 16, 16, 32]
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arrivals=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.integers(0, 1)), max_size=12), data=st.data()
