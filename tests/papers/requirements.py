@@ -108,6 +108,46 @@ REQUIREMENTS = (
     )),
     Requirement("R24", "A database of another version is brought up to date, or refused in a sentence.", (
         "worklist/database::migrations_from_an_empty_file_give_the_tables_of_the_code", "worklist/database::a_worklist_of_a_newer_version_is_refused",
+        "steps/upgrade::every_earlier_schema_comes_up_with_all_its_slices", "steps/upgrade::rolled_back_to_a_backup_of_the_worklist_what_came_since_is_adopted",
+        "steps/upgrade::a_newer_worklist_is_refused_and_left_as_it_was",
+    )),
+    Requirement("R25", "What the archive has and did not send is looked for, fetched and answered, bounded for each series; where `[source]` fetches.", (
+        "acceptance/silence::one_of_twenty_is_dropped_at_the_router_and_comes_all_the_same", "steps/reconcile::an_archive_that_counts_more_than_it_gives_makes_no_loop",
+        "steps/reconcile::an_archive_that_is_down_is_asked_seldom_and_all_is_fetched_when_it_is_back", "steps/reconcile::after_a_long_silence_the_look_goes_back_as_far",
+        "steps/fetch::what_the_service_cannot_give_costs_that_series_its_attempts_and_the_others_nothing",
+        "steps/fetch_ending::c_move_to_a_node_that_takes_no_more_is_no_fault_of_the_archive",
+    )),
+    Requirement("R26", "What is fetched by order (backfill, priors) comes behind all that somebody waits for, survives a crash, and is told to no channel.", (
+        "acceptance/silence::a_backfill_is_counted_watched_killed_and_goes_on", "steps/order::what_was_ordered_is_analysed_last_told_to_nobody_and_stands_behind",
+        "steps/order::no_channel_hears_of_what_was_ordered", "steps/order::slices_of_a_series_that_an_order_brought_in_part_and_that_come_by_themselves_are_waited_for",
+    )),
+    Requirement("R27", "A study without an answer for too long, and a sender that fell silent, are alarms until the facts change.", (
+        "steps/alarm::a_study_without_an_answer_is_an_alarm_once_and_until_it_is_answered",
+        "steps/alarm::a_study_that_never_came_is_an_alarm_for_as_long_as_a_look_takes_it_in", "steps/alarm::a_sender_that_fell_silent_is_an_alarm_until_it_sends_again",
+    )),
+    Requirement("R28", "Monitoring is told the truth: metrics are counted from rows, and each alarm was seen silent and ringing and says what to do.", (
+        "web/monitoring::gauges_are_the_rows", "web/monitoring::what_happens_after_the_start_is_counted_and_what_was_before_is_not",
+        "web/monitoring::every_metric_of_the_alarms_and_the_dashboard_exists", "web/monitoring::prometheus_takes_the_rules_and_they_ring_when_they_should",
+        "web/monitoring::every_alarm_was_tried_silent_and_ringing", "web/monitoring::every_alarm_says_what_to_do",
+        "web/monitoring::ready_once_the_worker_is_and_no_more_when_it_stops", "steps/healthy::a_node_that_hangs_is_not_well",
+    )),
+    Requirement("R29", "Where a repository is named the audit journal reaches it in the form of PS3.15 A.5, over TLS, and no row is left out.", (
+        "steps/relay_audit::rows_arrive_in_order_once_and_with_whom_they_concern", "steps/relay_audit::what_was_not_read_is_sent_again_and_nothing_is_lost",
+        "steps/relay_audit::without_the_switch_patients_stay_here", "notify/atna::the_form_of_the_standard",
+    )),
+    Requirement("R30", "A backup of the running node holds everything that was acknowledged before, and comes back whole or not at all.", (
+        "steps/backup::under_load_everything_acknowledged_before_is_in_it", "steps/backup::what_comes_back_is_what_was_there_and_what_waited_waits_on",
+        "steps/backup::half_a_backup_is_none", "steps/backup::nobody_else_reads_a_backup_or_what_comes_of_it",
+    )),
+    Requirement("R31", "A stop or reload finishes what is in hand, begins nothing more, and costs what waits no attempt.", (
+        "dicom/scp::draining_lets_open_associations_finish", "steps/deliver::a_drain_stops_between_two_objects_of_a_batch",
+        "steps/fetch_ending::c_get_is_broken_off_between_two_images", "reload::what_cannot_be_used_changes_nothing_and_what_can_is_taken_up",
+    )),
+    Requirement("R32", "DICOM over TLS is that of PS3.15 B.12 with mutual certificates, each bound to its peer, and certificates that end are told in time.", (
+        "dicom/tls::old_protocols_and_ciphers", "dicom/tls::each_association_is_a_handshake_of_its_own", "dicom/tls::another_certificate",
+        "dicom/tls::a_renewed_certificate_is_used_without_a_restart", "interop/tls::from_a_scanner_over_the_node_to_a_pacs",
+        "interop/tls::a_pacs_is_asked_gives_takes_and_commits_itself_over_tls", "cli/doctor_tls::is_told_in_time",
+        "web/monitoring::each_file_says_when_it_ends_and_whether_it_is_of_use",
     )),
 )  # fmt: skip
 
