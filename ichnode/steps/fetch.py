@@ -93,7 +93,9 @@ def _claimed(node: Node) -> Retrieval | None:
 def _fetch(node: Node, one: Retrieval) -> None:
     has = _here(node, one)
     now, source = node.now(), node.settings.source
-    if has.has_all(one.said):
+    # Of an archive that does not count anything is all, unless it is what a retrieval brought that was broken off.
+    broken_off = one.said is None and (one.attempts > 1 or one.error is not None)
+    if has.has_all(one.said) and not broken_off:
         with node.worklist.write() as tx:
             retrievals.complete(tx, now, one, has)
         return

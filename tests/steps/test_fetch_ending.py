@@ -28,10 +28,10 @@ def files(tmp_path_factory):
     return write_head(tmp_path_factory.mktemp("heads"), "one", slices=SLICES)
 
 
-def waiting_node(make_node, source):
+def waiting_node(make_node, source, said=SLICES):
     made = make_node(source={**source, "attempts": 1, "patience_s": 60})
     node = replace(made, boot_id=begin_boot(made))
-    listed = Listed(study_uid("one"), series_uid("one"), "CT", "HEAD", "CT", "Head", SLICES)
+    listed = Listed(study_uid("one"), series_uid("one"), "CT", "HEAD", "CT", "Head", said)
     file_missing(node, [listed], Wish(retrievals.SHOULD_HAVE_COME, None, 0.0))
     return node
 
@@ -46,11 +46,12 @@ def failures(node):
         return deliveries.circuit(tx, FETCHING).failures
 
 
-def test_c_get_is_broken_off_between_two_images(make_node, files, clock):
+@pytest.mark.parametrize("said", [SLICES, None], ids=["counted", "not counted"])
+def test_c_get_is_broken_off_between_two_images(make_node, files, clock, said):
     giver, given = Giver(), []
     giver.add(files)
     with giver.listening():
-        node = waiting_node(make_node, giver.section)
+        node = waiting_node(make_node, giver.section, said)
 
         def between():
             given.append(None)
