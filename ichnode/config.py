@@ -20,6 +20,7 @@ from pydantic import ValidationError, field_validator, model_validator
 
 from ichnode.audit_section import AuditSection
 from ichnode.channel_section import ChannelSection, check_escalations
+from ichnode.engine_section import EngineSection
 from ichnode.errors import ConfigError
 from ichnode.peer_section import PeerSection
 from ichnode.retention_section import RetentionSection
@@ -29,7 +30,6 @@ from ichnode.sections import (
     DatabaseSection,
     DeliverySection,
     DestinationSection,
-    EngineSection,
     LogSection,
     NodeSection,
     ReceiveSection,

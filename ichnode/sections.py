@@ -118,22 +118,6 @@ class SelectionSection(Section):
     min_extent_mm: float = Field(40, ge=0, description="Millimetres of head below which a series is not read.")
 
 
-class EngineSection(Section):
-    """Where and how the network runs."""
-
-    bundle: str = Field(
-        "",
-        description="Folder of a model bundle, which then is the active model whatever was promoted; "
-        "empty: the active one of `ichnode model list`, at first the one that ships.",
-    )
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu, cuda or cuda:N.")
-    threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: as many as cores.")
-    max_attempts: int = Field(3, ge=1, description="Attempts before a series is reported as not analysed.")
-    lease_s: Seconds = Field(
-        600, description="Seconds one analysis may take; then its worker is ended and the series tried again."
-    )
-
-
 class ReportSection(Section):
     """What is reported."""
 

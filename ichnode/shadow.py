@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _work(settings: Settings, boot_id: str) -> None:
-    from ichnode.inference.engine import Engine
+    from ichnode.steps.load import load_engine
     from ichnode.steps.node import open_node
     from ichnode.steps.shadow import shadow_next
     from ichnode.worklist import models, shadows
@@ -53,7 +53,7 @@ def _work(settings: Settings, boot_id: str) -> None:
         if row is None:
             return
         if engine is None or engine.bundle.digest != row.digest:
-            engine = Engine.load(node.models.path(row.digest), "cpu", THREADS)
+            engine = load_engine(settings, node.models.path(row.digest), "cpu", THREADS)
             log.info("shadow.ready", model=engine.bundle.name, digest=engine.bundle.digest[:12])
         if not shadow_next(node, engine):
             idle.wait(IDLE_S)

@@ -58,15 +58,18 @@ def _work(settings: Settings, owner: str, asked: _Asked) -> None:
     with node.worklist.write() as tx:
         worker_is(tx, node.now(), node.boot_id, "loading")
     engine = _engine(settings, node.models.path(settle_active(node)))
-    log.info("worker.ready", device=str(engine.device), model=engine.bundle.name, digest=engine.bundle.digest[:12])
-    with node.worklist.write() as tx:
-        worker_is(tx, node.now(), node.boot_id, "ready", str(engine.device))
+    log.info("worker.ready", device=engine.computed_by, model=engine.bundle.name, digest=engine.bundle.digest[:12])
+    computed_by = ""
     _say("ready")
     while not asked.to_stop.is_set():
         digest = active_digest(node)
         if digest != engine.bundle.digest:  # promoted or rolled back: from the next series on
             engine = _engine(settings, node.models.path(digest))
             log.info("worker.model_changed", model=engine.bundle.name, digest=engine.bundle.digest[:12])
+        if engine.computed_by != computed_by:  # by another model, or after its device ran out of memory
+            computed_by = engine.computed_by
+            with node.worklist.write() as tx:
+                worker_is(tx, node.now(), node.boot_id, "ready", computed_by)
         if analyse_next(node, engine, owner):
             _say("done")
         else:
@@ -75,9 +78,9 @@ def _work(settings: Settings, owner: str, asked: _Asked) -> None:
 
 
 def _engine(settings: Settings, bundle: Path) -> Engine:
-    from ichnode.inference.engine import Engine
+    from ichnode.steps.load import load_engine
 
-    engine = Engine.load(bundle, settings.engine.device, settings.engine.threads or None)
+    engine = load_engine(settings, bundle)
     engine.warm()
     return engine
 

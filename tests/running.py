@@ -52,6 +52,8 @@ class RunningNode:
         sections: dict[str, Any] = {
             "receive": {"low_disk_bytes": 0, "disk_floor_bytes": 0}, "web": {"enabled": False}, **self.sections,
         }  # fmt: skip
+        # Made-up networks are small: preparing OpenVINO would take longer than they ever compute.
+        sections["engine"] = {"runtime": "torch", **self.sections.get("engine", {})}
         sections["node"] = {"aet": self.aet, "port": self.port, "data": str(self.data), **sections.get("node", {})}
         self.config.write_text(tomli_w.dumps(sections))
         with self._log.open("a") as log:

@@ -21,7 +21,8 @@ from scipy import ndimage
 
 from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Bundle
-from ichnode.inference.engine import Engine, Reading
+from ichnode.inference.engine import Engine
+from ichnode.inference.reading import Reading
 
 from .crossval import folds
 from .heads import head_from

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,44 +13,27 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ichnode.errors import BundleError
-from ichnode.inference.activation import class_activation, on_image, pulls, stage_maps, stage_of
+from ichnode.inference.activation import class_activation, on_image, pulls, stage_of
+from ichnode.inference.agreement import compare, drawn_head
 from ichnode.inference.bundle import Bundle, load_bundle
+from ichnode.inference.computing import CPU_BATCH, CUDA_BATCH, NOT_HERE, Cnn, Computing, TorchCnn, faster_than_plain
 from ichnode.inference.memory import keep_memory
 from ichnode.inference.network import CnnLstm, load_state
 from ichnode.inference.preprocess import Prepared, channels, prepare, with_neighbours
+from ichnode.inference.reading import Reading
+from ichnode.log import get_logger
 
-MICRO_BATCH = 4
-"""Slices that go through the CNN together: bounds memory for any series; more is not faster on a CPU."""
 MOST_KEPT = 256 << 20
 """Bytes of feature maps that a reading keeps to be explained: 66 slices of ResNet-50 at 512 x 512. Of a longer series
 none are kept, and they are made again for the slices that are explained."""
 BLANK = 64
 """Side of the blank picture that goes through the early stages of a CNN when the maps behind them are known."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reading:
-    """A series as the network has read it: the scores, and what it takes to explain them.
-
-    Attributes
-    ----------
-    scores : float32 array of shape (slices, 6), columns as `ichnode.core.findings.CLASSES`, 0..1
-        In the order the slices were given. Thin slices that were averaged to one slab share its scores. Not calibrated
-        probabilities.
-    prepared : Prepared
-    features : tuple of tensors of shape (slabs, features)
-        Pooled features; a second one of the mirrored slices where the bundle asks for that reading.
-    maps : tuple of tensors of shape (slabs, channels, h, w)
-        What the explained stage of the CNN gave, for each of `features`; empty when it would be over `MOST_KEPT`.
-    shape : (slices, rows, columns)
-        Of the volume.
-    """
-
-    scores: NDArray[np.float32]
-    prepared: Prepared
-    features: tuple[Tensor, ...]
-    maps: tuple[Tensor, ...]
-    shape: tuple[int, int, int]
+PLAIN = Computing()
+PLAIN_NAME = "torch fp32"
+_RETREATS = "The rest is computed on the CPU until the worker starts again. End what else uses the device's memory."
+_GOES_ON = "This way to compute the network does not work here; the next one is taken. Or set engine.runtime."
+_DISAGREES = "Its scores are not those of fp32; the next way to compute is taken. No action is needed."
+log = get_logger(__name__)
 
 
 class Engine:
@@ -68,12 +50,22 @@ class Engine:
 
     def __init__(self, bundle: Bundle, network: CnnLstm, device: torch.device) -> None:
         self.bundle = bundle
-        self.device = str(device)
         self._network = network
+        self._use(device)
+
+    def _use(self, device: torch.device) -> None:
+        self.device = str(device)
         self._device = device
+        self._batch = CUDA_BATCH if device.type == "cuda" else CPU_BATCH
+        self._cnn: Cnn = TorchCnn(self._network)
+
+    @property
+    def computed_by(self) -> str:
+        """Where the CNN is computed, by what and in which precision: ``cpu, OpenVINO bf16``."""
+        return f"{self.device}, {self._cnn.name}"
 
     @classmethod
-    def load(cls, path: Path, device: str = "auto", threads: int | None = None) -> Engine:
+    def load(cls, path: Path, device: str = "auto", threads: int | None = None, computing: Computing = PLAIN) -> Engine:
         """Load a bundle onto a device.
 
         Parameters
@@ -84,6 +76,8 @@ class Engine:
             ``auto`` takes the first CUDA device where there is one, else the CPU; or a torch device.
         threads : int, optional
             CPU threads for torch (process-wide); None leaves torch's choice.
+        computing : Computing
+            How the CNN may be computed. What is faster than plain torch in fp32 is used only where it agrees with that.
 
         Raises
         ------
@@ -107,12 +101,37 @@ class Engine:
                 f"The weights of the model bundle {path} do not fit the network {bundle.architecture.backbone!r}."
             ) from error
         network.eval().requires_grad_(False).to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(bundle, network, chosen)
+        engine = cls(bundle, network, chosen)
+        engine._hasten(threads, computing)
+        return engine
+
+    def _hasten(self, threads: int | None, computing: Computing) -> None:
+        """Compute the CNN in the fastest way that says what plain fp32 says; where there is none it stays plain."""
+        ways = list(faster_than_plain(self.bundle, self._network, self._device, threads, computing))
+        if not ways:
+            return
+        head, plain = drawn_head(), self._cnn
+        expected = self.score(*head)
+        for make in ways:
+            try:
+                self._cnn = make()
+                agreement = compare(expected, self.score(*head), self.bundle)
+            except NOT_HERE as error:
+                self._cnn = plain
+                log.warning("engine.not_here", runtime=computing.runtime, error=type(error).__name__, remedy=_GOES_ON)
+                continue
+            if agreement.holds:
+                log.info("engine.agrees", computed_by=self.computed_by, off=round(agreement.off, 5))
+                return
+            log.warning(
+                "engine.disagrees", computed_by=self.computed_by, off=round(agreement.off, 5), remedy=_DISAGREES
+            )  # fmt: skip
+            self._cnn = plain
 
     def warm(self) -> None:
         """Read and explain air once, so that the first patient does not wait for memory and kernels."""
         side = self.bundle.preprocessing.matrix
-        air = np.full((2 * MICRO_BATCH + 1, side, side), -1024, np.int16)
+        air = np.full((2 * self._batch + 1, side, side), -1024, np.int16)
         reading = self.read(air, [self.bundle.preprocessing.slab_mm * i for i in range(len(air))], (1.0, 1.0))
         self.activations(reading, [(0, 0)])
 
@@ -135,6 +154,16 @@ class Engine:
             Shapes, positions or spacing do not describe a volume.
         """
         prepared = prepare(volume_hu, positions_mm, pixel_spacing_mm, self.bundle.preprocessing)
+        slices, rows, columns = volume_hu.shape
+        try:
+            return self._read(prepared, (slices, rows, columns))
+        except torch.OutOfMemoryError:
+            if self._is_plain:
+                raise
+        self._retreat()
+        return self._read(prepared, (slices, rows, columns))
+
+    def _read(self, prepared: Prepared, shape: tuple[int, int, int]) -> Reading:
         views = (False, True) if self.bundle.preprocessing.mirrored else (False,)
         # No inference_mode: what it makes cannot take part in a gradient later.
         with torch.no_grad():
@@ -143,8 +172,17 @@ class Engine:
             maps = tuple(torch.cat(kept) for _, kept in seen_by if kept)
             read = [torch.sigmoid(self._network.read(seen, [len(seen)])) for seen in features]  # (slabs, 6) each
             scores = torch.stack(read).mean(0)
-        slices, rows, columns = volume_hu.shape
-        return Reading(scores.cpu().numpy()[prepared.slab_of], prepared, features, maps, (slices, rows, columns))
+        return Reading(scores.cpu().numpy()[prepared.slab_of], prepared, features, maps, shape)
+
+    @property
+    def _is_plain(self) -> bool:
+        return self._device.type == "cpu" and self._cnn.name == PLAIN_NAME
+
+    def _retreat(self) -> None:
+        """Go on with plain fp32 on the CPU, where a device has not even memory for one slice."""
+        log.warning("engine.out_of_memory", device=self.device, remedy=_RETREATS)
+        self._network.to("cpu")
+        self._use(torch.device("cpu"))
 
     def score(
         self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float]
@@ -196,7 +234,7 @@ class Engine:
         blank = torch.zeros(side, device=self._device).contiguous(memory_format=torch.channels_last)
         found = [
             class_activation(self._network, self._maps(reading, rows, mirror), towards, blank)
-            for rows, towards in zip(slabs.split(MICRO_BATCH), pull.split(MICRO_BATCH), strict=True)
+            for rows, towards in zip(slabs.split(CPU_BATCH), pull.split(CPU_BATCH), strict=True)
         ]
         cells = torch.cat(found)
         return cells.flip(-1) if mirror else cells
@@ -204,20 +242,31 @@ class Engine:
     def _maps(self, reading: Reading, rows: Tensor, mirror: int) -> Tensor:
         if reading.maps:
             return reading.maps[mirror][rows.to(self._device)]
-        with torch.no_grad(), stage_maps(self._network) as found:
-            self._network.cnn(self._pictures(reading.prepared.hu, rows, bool(mirror)))
-        return found[0]
+        with torch.no_grad():
+            return self._seen(reading.prepared.hu, rows, bool(mirror))[1]
 
     def _features(self, hu: Tensor, mirror: bool) -> tuple[Tensor, list[Tensor]]:
         """Pool the features of every slab, and keep the maps of the explained stage unless they grow too large."""
         most = MOST_KEPT // (2 if self.bundle.preprocessing.mirrored else 1)
         pooled, kept, keeping = [], list[Tensor](), True
-        for rows in torch.arange(len(hu)).split(MICRO_BATCH):
-            with stage_maps(self._network) as found:
-                pooled.append(self._network.cnn(self._pictures(hu, rows, mirror)))
-            kept = [*kept, *found] if keeping else []
+        for rows in torch.arange(len(hu)).split(self._batch):
+            features, maps = self._seen(hu, rows, mirror)
+            pooled.append(features)
+            kept = [*kept, maps] if keeping else []
             keeping = sum(part.nbytes for part in kept) <= most and keeping
         return torch.cat(pooled), kept if keeping else []
+
+    def _seen(self, hu: Tensor, rows: Tensor, mirror: bool) -> tuple[Tensor, Tensor]:
+        """Send some slices through the CNN, in halves where the device has no memory for all of them."""
+        try:
+            return self._cnn(self._pictures(hu, rows, mirror))
+        except torch.OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+        self._batch = (len(rows) + 1) // 2  # from now on
+        torch.cuda.empty_cache()
+        first, second = (self._seen(hu, part, mirror) for part in rows.split(self._batch))
+        return torch.cat((first[0], second[0])), torch.cat((first[1], second[1]))
 
     def _pictures(self, hu: Tensor, rows: Tensor, mirror: bool) -> Tensor:
         how = self.bundle.preprocessing

@@ -19,6 +19,7 @@ from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts, ReportIdent
 from ichnode.reporting.formats import FORMATS
 from ichnode.steps.explain import ExplainedSeries, explain
 from ichnode.steps.interpret import interpret
+from ichnode.steps.load import load_engine
 from ichnode.steps.node import utc_now
 from ichnode.steps.register import bundle_in_use
 from ichnode.steps.report import model_facts
@@ -51,7 +52,7 @@ def analyse_path(
     engine = None
     if any(series.reason is None for series in explanation.series):
         told("loading the model")
-        engine = Engine.load(bundle_in_use(settings), settings.engine.device, settings.engine.threads or None)
+        engine = load_engine(settings, bundle_in_use(settings))
     analysed = []
     for number, series in enumerate(explanation.series, 1):
         told(f"series {number} of {len(explanation.series)}")

@@ -17,7 +17,8 @@ from ichnode.core.reasons import because
 from ichnode.core.slices import Slice
 from ichnode.dicom.pixels import read_volume
 from ichnode.errors import BadObject
-from ichnode.inference.engine import Engine, Reading
+from ichnode.inference.engine import Engine
+from ichnode.inference.reading import Reading
 from ichnode.steps.assemble import Look
 
 MOST_MAPS = 12

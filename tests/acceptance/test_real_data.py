@@ -23,7 +23,7 @@ def test_everything_ends_in_one_report_or_reason(node_for, start_orthanc, dcmtk,
     whole = os.environ.get("ICHNODE_TEST_WHOLE") == "1"
     patients = sorted(int(p.name) for p in ct_ich_dicom().iterdir()) if whole else list(SOME)
     node = node_for(
-        orthanc, engine={}, completeness={"settle_s": 0.5, "quiet_s": 3.0, "max_wait_s": 10.0}
+        orthanc, engine={"runtime": "auto"}, completeness={"settle_s": 0.5, "quiet_s": 3.0, "max_wait_s": 10.0}
     )  # the shipped model
     made = ct_ich_dicom(*patients)
     for folder in [*sorted(made.iterdir()), test_data / "ge_head_ct"]:

@@ -10,7 +10,8 @@ from torch import nn
 from ichnode.errors import BundleError
 from ichnode.inference.activation import class_activation, on_image, pulls, stage_maps, stage_of
 from ichnode.inference.bundle import Architecture, Bundle, Preprocessing, write_bundle
-from ichnode.inference.engine import BLANK, MICRO_BATCH, Engine
+from ichnode.inference.computing import CPU_BATCH
+from ichnode.inference.engine import BLANK, Engine
 from ichnode.inference.network import CnnLstm
 from ichnode.inference.preprocess import Field, channels, prepare
 
@@ -96,7 +97,7 @@ def test_memory_is_bounded_by_the_micro_batch(tiny_bundle, monkeypatch):
     monkeypatch.setattr(engine._network.cnn, "forward", lambda x: seen.append((len(x), bool(x.any()))) or forward(x))
     wanted = [(index, 0) for index in range(31)]
     made_again = engine.activations(reading, wanted)
-    assert max(count for count, _ in seen) <= MICRO_BATCH
+    assert max(count for count, _ in seen) <= CPU_BATCH
     assert sum(count for count, shows in seen if shows) == 31
     seen.clear()
     assert engine.activations(kept, wanted).tobytes() == made_again.tobytes()
