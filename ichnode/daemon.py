@@ -35,7 +35,7 @@ from ichnode.steps.deliver import deliver_due
 from ichnode.steps.node import Node, open_node
 from ichnode.steps.notify import notify_due
 from ichnode.steps.prune import prune_due, sweep_due
-from ichnode.steps.recover import begin_boot, end_boot, free_leases, recover
+from ichnode.steps.recover import begin_boot, end_boot, free_leases, recover, worker_ended
 from ichnode.steps.relay_audit import relay_audit
 from ichnode.steps.report import report_next
 from ichnode.steps.restraint import Restraint
@@ -164,7 +164,7 @@ class Daemon:
                 tick.wake()
 
         def died(owner: str) -> None:
-            if free_leases(node, owner):
+            if worker_ended(node, owner):
                 report.wake()
 
         worker = WorkerProcess(node, died, lambda word: deliver_all() if word == "done" else None)

@@ -90,6 +90,7 @@ def test_the_pages_are_there_while_the_node_runs_and_gone_when_it_has_stopped(tm
         with httpx2.Client(base_url=address) as visitor:
             assert visitor.post("/sign-in", data={"name": "ada", "password": "a good password"}).status_code == 303
             wait_until(lambda: "on cpu" in visitor.get("/node").text, 60, "the worker has told of itself")
+            assert visitor.get("/readyz").text == "ok\n"
             with visitor.stream("GET", "/events") as stream:
                 assert next(stream.iter_lines()) == "retry: 1000"
                 assert node.stop(30) == 0, "an open page does not keep the node from stopping"

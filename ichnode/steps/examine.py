@@ -68,8 +68,13 @@ def _port(settings: Settings) -> Check:
             probe.bind((host, port))
     except OSError:
         remote = Remote("this node", settings.node.aet, host, port, settings.node.aet, timeout_s=ANSWER_S)
-        check = _answers("port", remote)
-        if not check.remedy:
+        try:
+            ask_whether_there(remote)
+        except PeerRefused:
+            return Check("port", f"{host}:{port}: the node is running and answers, this machine is no peer")
+        except PeerUnreachable:
+            pass
+        else:
             return Check("port", f"{host}:{port}: the node is running and answers")
         return Check(
             "port",

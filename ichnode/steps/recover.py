@@ -57,9 +57,14 @@ def recover(node: Node) -> None:
 def free_leases(node: Node, dead_owner: str | None = None) -> int:
     """Free the jobs of dead workers; a series that used up its attempts is reported as not analysed."""
     with node.worklist.write() as tx:
-        if dead_owner is not None:
-            associations.worker_is(tx, node.now(), node.boot_id, "ended")
         return jobs.release_leases(
             tx, node.now(), node.boot_id, node.settings.engine.max_attempts,
             because("ANALYSIS_FAILED", "every attempt ended its worker process"), dead_owner,
         )  # fmt: skip
+
+
+def worker_ended(node: Node, owner: str) -> int:
+    """Write down that the analysing worker has ended, and free its jobs; returns how many."""
+    with node.worklist.write() as tx:
+        associations.worker_is(tx, node.now(), node.boot_id, "ended")
+    return free_leases(node, owner)

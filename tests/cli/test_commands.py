@@ -13,8 +13,10 @@ import click
 import pytest
 
 from ichnode.cli.ichnode import group
+from ichnode.dicom.access import AllowedPeer
 from ichnode.worklist import schema, standings
 from tests.archive import Archive
+from tests.dicom.wire import Receiver
 from tests.peers import free_port
 
 CONTEXT = click.Context(group)
@@ -387,6 +389,16 @@ class TestDoctor:
         else:
             assert check["found"] == "does not commit itself to keep results"
             assert "Storage Commitment Push Model" in check["remedy"]
+
+    @pytest.mark.parametrize("who", ["*", "CT1"])
+    def test_a_node_that_runs_and_whose_peers_do_not_include_itself(self, ichnode, data, tmp_path, who):
+        file = tmp_path / "c.toml"
+        with Receiver(allowed=(AllowedPeer(who),)) as node:
+            file.write_text(f"[node]\nport = {node.port}\n")
+            said = ichnode("doctor", "--config", file, "--data", data, "--json").out
+        checks = json.loads(said[said.index("[\n") :])  # behind what the node has logged
+        assert checks[0]["remedy"] == ""
+        assert checks[0]["found"].endswith("answers" if who == "*" else "answers, this machine is no peer")
 
     def test_a_port_that_somebody_else_has(self, ichnode, data, tmp_path):
         import socket

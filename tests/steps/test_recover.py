@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ichnode.core.identity import digest_of
 from ichnode.steps.receive import receive_slice
-from ichnode.steps.recover import begin_boot, free_leases, recover
+from ichnode.steps.recover import begin_boot, free_leases, recover, worker_ended
+from ichnode.steps.report import report_next
 from ichnode.worklist import associations, schema
 from tests.made import claim, closed_series, events, rows
 from tests.steps.spooled import altered, as_received, encoded, put
@@ -131,3 +133,20 @@ def test_no_file_descriptor_is_left_open(make_node, slice_files):
     for _ in range(3):
         recover(node)
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_a_worker_is_ended_when_it_has_ended_and_not_because_reports_are_looked_for(make_node):
+    """What readiness, metrics and the alarm go by."""
+    node = make_node()
+    node = replace(node, boot_id=begin_boot(node))
+    with node.worklist.write() as tx:
+        associations.worker_is(tx, node.now(), node.boot_id, "ready", "cpu")
+
+    def worker():
+        (boot,) = rows(node.worklist, schema.boots)
+        return boot["worker_state"], boot["worker_device"]
+
+    assert report_next(node) is False
+    assert worker() == ("ready", "cpu")
+    worker_ended(node, f"{node.boot_id}/worker")
+    assert worker() == ("ended", None)
