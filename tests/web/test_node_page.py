@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from ichnode.core.control import chart_of
 from ichnode.steps.node import SOURCE
 from ichnode.worklist import associations, deliveries, pauses, schema
 from ichnode.worklist.people import audit
-from tests.made import analysed_series, events, rows, study_facts
+from tests.made import analysed_series, answer, claim, closed_series, events, finish, rows, study_facts
 
 PACS = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": 11199}
 
@@ -132,6 +133,23 @@ def test_a_scanner_that_drifts_is_seen(people, visitor):
         analysed_series(people.worklist, people.now, study_facts(str(i), station_name="CT7"), score)
     text = visitor("reader").get("/node").text
     assert re.search(r'aria-label="Score of CT7: 12 series, mean 0\.\d\d , 1 outside the limits"', text)
+    assert text.count('class="out"') == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "last", "said"),
+    [("brain_hu", 33.0, 41.0, "Brain of CT7: 12 series, mean 33.7 HU"),
+     ("spacing_mm", 5.0, 2.5, "Spacing of CT7: 12 series, mean 4.80 mm")],
+)  # fmt: skip
+def test_a_scanner_whose_images_change_is_seen(people, visitor, name, usual, last, said):
+    """As after an exchanged tube or another protocol: the scores say nothing of it yet."""
+    for i in range(12):
+        closed_series(people.worklist, people.now, study_facts(str(i), station_name="CT7"))
+        job = claim(people.worklist, people.now)
+        measures = {"brain_hu": 33.0, "spacing_mm": 5.0, name: last if i == 11 else usual + 0.01 * (i % 3)}
+        assert finish(people.worklist, people.now, job, replace(answer(job), measures=measures))
+    text = visitor("reader").get("/node").text
+    assert f'aria-label="{said}, 1 outside the limits"' in text
     assert text.count('class="out"') == 1
 
 
