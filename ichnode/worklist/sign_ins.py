@@ -1,4 +1,7 @@
-"""Failed sign-ins slow down the next ones: of one account from one address soon, of one account from anywhere later."""
+"""Failed sign-ins slow down the next ones.
+
+Of one account from one address soon, of one account from anywhere later, of one address whatever the name last.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from ichnode.worklist.sessions import digest_of
 _F = sign_in_failures
 HERE_FREE, HERE_LONGEST_S = 5, 900.0
 ANYWHERE_FREE, ANYWHERE_LONGEST_S = 50, 60.0
+ADDRESS_FREE, ADDRESS_LONGEST_S = 100, 30.0
+"""Many names from one address; a whole department may share one behind its router, so late and short."""
 
 
 def pause_s(tx: Connection, at: datetime, name: str, address: str) -> float:
@@ -41,8 +46,8 @@ def failed(tx: Connection, at: datetime, name: str, address: str, known: bool) -
 
 
 def succeeded(tx: Connection, name: str, address: str) -> None:
-    """Forget the failures of who has signed in."""
-    tx.execute(delete(_F).where(_F.c.digest.in_([digest for digest, _, _ in _limits(name, address)])))
+    """Forget the failures of who has signed in; those of the address stay, or one known account would pay for all."""
+    tx.execute(delete(_F).where(_F.c.digest.in_([digest for digest, _, _ in _limits(name, address)[:2]])))
 
 
 def prune(tx: Connection, at: datetime) -> None:
@@ -54,4 +59,5 @@ def _limits(name: str, address: str) -> tuple[tuple[str, int, float], ...]:
     return (
         (digest_of(f"{name.lower()}\n{address}"), HERE_FREE, HERE_LONGEST_S),
         (digest_of(name.lower()), ANYWHERE_FREE, ANYWHERE_LONGEST_S),
+        (digest_of(f"\n{address}"), ADDRESS_FREE, ADDRESS_LONGEST_S),
     )

@@ -17,7 +17,7 @@ from ichnode.web import server
 from ichnode.web.server import WebServer
 from ichnode.web.sign_in import inside
 from ichnode.web.visitor import COOKIE
-from ichnode.worklist import accounts
+from ichnode.worklist import accounts, sign_ins
 from ichnode.worklist.people import audit, sessions
 from tests.certificates import Authority
 from tests.made import rows
@@ -118,6 +118,20 @@ def test_guessing_a_password_becomes_slow_and_the_right_one_has_to_wait_as_well(
     people.now.forward(2)
     assert visit.sign_in("radiologist").status_code == 303
     assert ("radiologist", "session.refused") in audited(people)
+
+
+def test_trying_many_names_from_one_address_becomes_slow_and_a_known_one_does_not_buy_more(people):
+    """The rows alone: a hundred passwords are hashed elsewhere."""
+    now = people.now()
+    with people.worklist.write() as tx:
+        for number in range(sign_ins.ADDRESS_FREE - 1):
+            sign_ins.failed(tx, now, f"name {number}", "192.0.2.9", known=False)
+        assert sign_ins.pause_s(tx, now, "another", "192.0.2.9") == 0
+        sign_ins.succeeded(tx, "name 3", "192.0.2.9")
+        for number in range(7):
+            sign_ins.failed(tx, now, f"last {number}", "192.0.2.9", known=False)
+        assert sign_ins.pause_s(tx, now, "another", "192.0.2.9") == sign_ins.ADDRESS_LONGEST_S
+        assert sign_ins.pause_s(tx, now, "another", "192.0.2.10") == 0
 
 
 def test_what_was_typed_as_a_name_is_not_written_down_where_there_is_no_such_account(people, stranger):
