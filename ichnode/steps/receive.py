@@ -44,15 +44,14 @@ def receive_slice(node: Node, received: Received) -> int:
     prefix = part10_prefix(
         received.sop_class_uid, received.sop_instance_uid, received.transfer_syntax_uid, received.peer.calling_aet
     )
-    size = len(prefix) + len(received.encoded)
     while True:
         file = node.spool.put_slice(prefix, received.encoded, digest)
         with suppress(FileRemoved):  # it came back in the very moment at which retention removed it: put it again
-            take_custody(node, header, file, digest, size, received.association_id)
+            take_custody(node, header, file, digest, received.association_id)
             return 0x0000
 
 
-def adopt_file(node: Node, file: str, size: int) -> None:
+def adopt_file(node: Node, file: str) -> None:
     """Give a spool file without a row its row: the node died between the two, and nothing that came is thrown away.
 
     Raises
@@ -61,12 +60,10 @@ def adopt_file(node: Node, file: str, size: int) -> None:
         The file cannot be read; it stays where it is.
     """
     header = parse_file(node.spool.path(file))
-    take_custody(node, header, file, Path(file).stem, size, None)
+    take_custody(node, header, file, Path(file).stem, None)
 
 
-def take_custody(
-    node: Node, header: InstanceHeader, file: str, digest: str, size: int, association_id: int | None
-) -> Disposition:
+def take_custody(node: Node, header: InstanceHeader, file: str, digest: str, association_id: int | None) -> Disposition:
     """Write the row of a file that is durable.
 
     Raises
@@ -74,12 +71,16 @@ def take_custody(
     FileRemoved
         It was removed with its purged series a moment ago; nothing was written.
     """
+    settle_s = node.settings.completeness.settle_s
+    node.spool.settle(file)
+    try:
+        size = node.spool.size(file)
+    except FileNotFoundError:
+        raise FileRemoved("The file of this slice was removed with its series.") from None
     receipt = Receipt(
         header.study, header.sop_instance_uid, header.sop_class_uid, header.transfer_syntax_uid, digest, size, file,
         header.slices, node.now(), association_id,
     )  # fmt: skip
-    settle_s = node.settings.completeness.settle_s
-    node.spool.settle(file)
 
     def record(tx: Any, keep_conflict: bool = False) -> tuple[Disposition, list[str]]:
         found = record_receipt(tx, receipt, settle_s, keep_conflict=keep_conflict)

@@ -42,11 +42,11 @@ def recover(node: Node) -> None:
     with node.worklist.read() as tx:
         known = receipts.known_files(tx)
     adopted = refused = 0
-    for file, size in node.spool.slices():
+    for file, _ in node.spool.slices():
         if file in known:
             continue
         try:
-            adopt_file(node, file, size)
+            adopt_file(node, file)
             adopted += 1
         except BadObject as error:
             refused += 1

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from ichnode.errors import DiskFull
@@ -17,7 +18,9 @@ _number = itertools.count()
 _TEMPORARY = re.compile(r"\.(?P<pid>[0-9]+)-(?P<process>[0-9a-f]{8})-[0-9]+\.tmp")
 
 
-def write_durable(path: Path, *chunks: bytes | bytearray, sync_name: bool = True) -> None:
+def write_durable(
+    path: Path, *chunks: bytes | bytearray, sync_name: bool = True, unless: Callable[[], bool] = lambda: False
+) -> None:
     """Write `chunks` to `path`, atomically and durably.
 
     A temporary file of a name used by nobody else is written in the same directory, fsynced, renamed over `path`, and
@@ -29,6 +32,8 @@ def write_durable(path: Path, *chunks: bytes | bytearray, sync_name: bool = True
         In a directory that exists. The file's mode is 0600.
     sync_name : bool
         False leaves the fsync of the directory, without which the new name may be lost in a power cut, to the caller.
+    unless : callable
+        Asked right before the renaming; once it is true what is there stays.
     chunks : bytes
         Written one after the other.
 
@@ -48,7 +53,10 @@ def write_durable(path: Path, *chunks: bytes | bytearray, sync_name: bool = True
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        temporary.replace(path)
+        if unless():
+            temporary.unlink()
+        else:
+            temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

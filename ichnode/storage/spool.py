@@ -54,6 +54,9 @@ class Spool:
 
         The two are apart so that many slices can share the price of the second: see `ichnode.core.group`.
 
+        A file that is there with this data set stays as it is, whoever sent it: its row says how long it is, and the
+        file meta information of another sender, or another version of the node, has another length.
+
         Parameters
         ----------
         meta : bytes
@@ -74,8 +77,9 @@ class Spool:
             Nothing was stored.
         """
         name, path = self._place(_SLICES, digest)
-        if not _is_there(path, len(meta) + len(encoded)):
-            write_durable(path, meta, encoded, sync_name=False)
+        if not _ends_with(path, encoded):
+            # Asked again before it gets its name: another association may have been as far a moment earlier.
+            write_durable(path, meta, encoded, sync_name=False, unless=lambda: _ends_with(path, encoded))
         return name
 
     def settle(self, name: str) -> None:
@@ -117,6 +121,15 @@ class Spool:
     def holds(self, name: str) -> bool:
         """Tell whether a file is there."""
         return self.path(name).exists()
+
+    def size(self, name: str) -> int:
+        """Return how many bytes a file has.
+
+        Raises
+        ------
+        FileNotFoundError
+        """
+        return self.path(name).stat().st_size
 
     def discard(self, *names: str) -> int:
         """Remove files that no row speaks of, durably; one that is not there is no error. Returns the bytes freed."""
@@ -176,5 +189,16 @@ class Spool:
 def _is_there(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _ends_with(path: Path, content: bytes | bytearray) -> bool:
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < len(content):
+                return False
+            file.seek(-len(content), os.SEEK_END)
+            return file.read() == content
     except FileNotFoundError:
         return False

@@ -6,11 +6,13 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import RLELossless
 
+from ichnode.dicom.access import Peer
 from ichnode.errors import BadObject, DiskFull, TransientError
+from ichnode.steps.backup import backup
 from ichnode.steps.receive import receive_slice
 from ichnode.worklist import receipts, schema
 from tests.made import events, rows
-from tests.steps.spooled import altered, as_received, encoded
+from tests.steps.spooled import altered, as_received, encoded, put
 
 
 @pytest.fixture
@@ -32,6 +34,25 @@ def test_taken_as_it_came(node, slice_files, clock):
 def test_sent_twice_is_there_once(node, slice_files):
     assert [receive_slice(node, as_received(slice_files[0])) for _ in range(3)] == [0, 0, 0]
     assert len(rows(node.worklist, schema.instances)) == len(list(node.spool.slices())) == 1
+
+
+def test_sent_again_by_another_sender_the_file_stays_as_its_row_says(node, slice_files, tmp_path):
+    """Scanner and PACS both forward: the titles of senders stand in the file, and have not the same length."""
+    assert receive_slice(node, as_received(slice_files[0])) == 0
+    (instance,) = rows(node.worklist, schema.instances)
+    before = node.spool.path(instance["file"]).read_bytes()
+    other = Peer("A_LONGER_TITLE", "127.0.0.1", "ICHAI")
+    assert receive_slice(node, as_received(slice_files[0], peer=other)) == 0
+    assert node.spool.path(instance["file"]).read_bytes() == before
+    assert rows(node.worklist, schema.instances) == [instance]
+    assert backup(node, tmp_path / "copy", None, lambda *_: None).files == 1
+
+
+def test_a_row_says_how_long_the_file_is_that_another_sender_has_put_there(node, slice_files):
+    file = put(node, slice_files[0])
+    assert receive_slice(node, as_received(slice_files[0], peer=Peer("A_LONGER_TITLE", "127.0.0.1", "ICHAI"))) == 0
+    (instance,) = rows(node.worklist, schema.instances)
+    assert (instance["file"], instance["size"]) == (file, node.spool.path(file).stat().st_size)
 
 
 def test_the_same_image_in_another_transfer_syntax_is_there_once(node, slice_files, tmp_path):

@@ -66,6 +66,28 @@ def test_the_same_again_is_not_written_again(spool, monkeypatch):
     assert synced == [spool.path(name).parent]  # the name is durable for this caller as well
 
 
+@pytest.mark.parametrize("other", [META[:-2], META + b"more"], ids=["shorter", "longer"])
+def test_what_is_there_with_another_head_stays_as_it_is(spool, other):
+    path = spool.path(spool.put_slice(META, DATA, DIGEST))
+    assert spool.path(spool.put_slice(other, DATA, DIGEST)) == path
+    assert path.read_bytes() == META + DATA
+
+
+def test_who_comes_a_moment_later_changes_nothing(spool, monkeypatch):
+    """Two associations write the same slice at once; the second one finds the first's when it has written its own."""
+    first = spool_module.write_durable
+
+    def beaten(path, *chunks, **options):
+        monkeypatch.setattr(spool_module, "write_durable", first)
+        spool.put_slice(META, DATA, DIGEST)
+        first(path, *chunks, **options)
+
+    monkeypatch.setattr(spool_module, "write_durable", beaten)
+    path = spool.path(spool.put_slice(META + b"more", DATA, DIGEST))
+    assert path.read_bytes() == META + DATA
+    assert len(list(path.parent.iterdir())) == 1
+
+
 def test_a_name_is_durable_for_everyone_who_settles_it(spool, monkeypatch):
     """Whoever comes while a sync is under way shares the next one: his name may be newer than the first."""
     began, go_on, syncs = threading.Event(), threading.Event(), []
