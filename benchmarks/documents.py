@@ -25,7 +25,7 @@ from ichnode.inference.engine import Engine
 from ichnode.reporting.facts import Answer, DeviceFacts, ReportIdentity
 from ichnode.reporting.formats import FORMATS
 from ichnode.steps.explain import explain
-from ichnode.steps.interpret import interpret
+from ichnode.steps.interpret import interpret, with_heat
 from ichnode.steps.report import model_facts
 
 from .record import Record, median
@@ -67,7 +67,7 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
 def _answer(engine: Engine, series: Path) -> tuple[Answer, float]:
     """Read the series, and return its answer and the seconds that the heat maps took."""
     (explained,) = explain(series, SelectionPolicy()).series
-    read = interpret(engine, explained.look, explained.files)
+    read = with_heat(engine, interpret(engine, explained.look, explained.files))
     if read.outcome.verdict is not Verdict.POSITIVE:
         raise RuntimeError("the shipped model finds nothing in the head of this benchmark: choose another head")
     answer = Answer(

@@ -29,8 +29,8 @@ def check(node: RunningNode, acknowledged: Iterable[str]) -> None:
             files = {f.slice.sop_instance_uid: f.file for f in assembly.filed_slices(tx, series["id"])}
         current = current_results(series)
         assert len(current) == 1, f"{len(current)} current results for a series in state {series['state']}"
-        assert len(current[0]["reports"]) == 1
-        referenced = evidence_of(str(spool / current[0]["reports"][0]["file"]))
+        (said,) = [report for report in current[0]["reports"] if report["kind"] == "sr"]
+        referenced = evidence_of(str(spool / said["file"]))
         assert referenced == set(files), "the report references all slices of its series and no other"
         for uid, file in files.items():
             path = spool / file

@@ -22,7 +22,7 @@ LONGEST = {"ichnode/dicom/scp.py": 319}
 """Longer than the rule, and not to grow: one class that holds an association from its first byte to its last."""
 BROAD_EXCEPT = {
     "ichnode/tick.py",
-    "ichnode/steps/analyse.py",  # the worker's loop
+    "ichnode/steps/attempt.py",  # the worker's loop
     "ichnode/cli/ichnode.py",
     "ichnode/core/group.py",  # raised again in every thread that waits for it
 }

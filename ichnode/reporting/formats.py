@@ -43,21 +43,24 @@ class Format:
     build : callable
         Returns the bytes of a PS3.10 file, the same for the same input; None where this answer has nothing to say in
         this format, such as key images of a negative series.
+    shows : bool
+        Whether it is made of pixels or heat maps; the others are words, made in no time, and do not wait for pictures.
     """
 
     name: str
     series_number: int
     sop_classes: tuple[str, ...]
     build: Callable[[Answer, ReportIdentity, Sequence[ReportReference]], bytes | None]
+    shows: bool = False
 
 
 _ALL = (
     Format("sr", 9101, (ComprehensiveSRStorage, Comprehensive3DSRStorage, EnhancedSRStorage), build_sr),
     Format("text-sr", 9102, (EnhancedSRStorage, ComprehensiveSRStorage, BasicTextSRStorage), build_text_sr),
-    Format("sc", 9103, (SecondaryCaptureImageStorage,), build_sc),
-    Format("sc-frames", 9104, (MultiFrameTrueColorSecondaryCaptureImageStorage,), build_sc_frames),
+    Format("sc", 9103, (SecondaryCaptureImageStorage,), build_sc, shows=True),
+    Format("sc-frames", 9104, (MultiFrameTrueColorSecondaryCaptureImageStorage,), build_sc_frames, shows=True),
     Format("kos", 9105, (KeyObjectSelectionDocumentStorage,), build_kos),
-    Format("pm", 9106, (ParametricMapStorage,), build_pm),
+    Format("pm", 9106, (ParametricMapStorage,), build_pm, shows=True),
     Format("gsps", 9107, (GrayscaleSoftcopyPresentationStateStorage,), build_gsps),
 )  # fmt: skip
 FORMATS: Mapping[str, Format] = MappingProxyType({made.name: made for made in _ALL})

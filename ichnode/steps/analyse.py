@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from ichnode.core.reasons import reason_of
-from ichnode.errors import IchnodeError, PermanentError, TransientError
 from ichnode.inference.engine import Engine
-from ichnode.log import get_logger, place_of
+from ichnode.log import get_logger
+from ichnode.reporting.formats import FORMATS
 from ichnode.steps.assemble import look_at
+from ichnode.steps.attempt import attempt
+from ichnode.steps.illustrate import Readings
 from ichnode.steps.interpret import interpret
 from ichnode.steps.node import Node
-from ichnode.steps.report import file_outcome, put_back
+from ichnode.steps.report import file_outcome
 from ichnode.worklist import jobs
 from ichnode.worklist.jobs import Job
 
 log = get_logger(__name__)
 
 
-def analyse_next(node: Node, engine: Engine, owner: str) -> bool:
-    """Analyse one series.
+def analyse_next(node: Node, engine: Engine, owner: str, readings: Readings | None = None) -> bool:
+    """Analyse one series. What its answer says is filed at once; what it shows is `ichnode.steps.illustrate`'s.
 
     Parameters
     ----------
     owner : str
         Identity of the worker, ``<boot id>/<worker>``; the lease is in its name.
+    readings : Readings, optional
+        Where what was read is kept until its pictures are made.
 
     Returns
     -------
@@ -32,8 +35,7 @@ def analyse_next(node: Node, engine: Engine, owner: str) -> bool:
     Raises
     ------
     PermanentError
-        Something nobody foresaw. The job is put back; the process should end, since a GPU that failed once, say, would
-        cost every other series its attempts as well.
+        As `attempt`.
     """
     with node.worklist.write() as tx:
         job = jobs.claim_job(tx, node.now(), "analyse", owner, node.settings.engine.lease_s)
@@ -42,28 +44,17 @@ def analyse_next(node: Node, engine: Engine, owner: str) -> bool:
     log.info(
         "analysis.begins", series=job.series_id, revision=job.revision, slices=len(job.filed), attempt=job.attempts
     )
-    try:
-        _analyse(node, engine, job)
-    except TransientError as error:
-        put_back(node, job, error)
-    except IchnodeError as error:
-        with node.worklist.write() as tx:
-            jobs.fail(tx, node.now(), job, error.sentence, reason_of(error.code, error.sentence))
-        log.error("analysis.failed", series=job.series_id, code=error.code, remedy=error.sentence)
-    except Exception as error:  # noqa: BLE001
-        # The worker's loop: what nobody foresaw costs this series an attempt. The type only: the text of a foreign
-        # error may quote the data set.
-        sentence = f"An unexpected {type(error).__name__} ended the analysis."
-        put_back(node, job, TransientError(sentence, "UNEXPECTED"))
-        log.error(
-            "analysis.unexpected", series=job.series_id, at=place_of(error), remedy=f"{sentence} Report this line."
-        )
-        raise PermanentError(sentence, "UNEXPECTED") from None
+    attempt(node, job, "analysis", lambda: _analyse(node, engine, job, readings))
     return True
 
 
-def _analyse(node: Node, engine: Engine, job: Job) -> None:
+def _analyse(node: Node, engine: Engine, job: Job, readings: Readings | None) -> None:
     look = look_at(tuple(f.slice for f in job.filed), node.selection)
     files = [node.spool.path(f.file) for f in job.filed]
-    interpretation = interpret(engine, look, files, job.missing, job.conflicts)
-    file_outcome(node, job, interpretation.outcome, engine.bundle, interpretation.seconds, interpretation.images)
+    read = interpret(engine, look, files, job.missing, job.conflicts)
+    shown = read.reading is not None and (read.explained or any(FORMATS[name].shows for name in node.wanted_formats))
+    done = file_outcome(
+        node, job, read.outcome, engine.bundle, read.seconds, read.images, pictures_follow=bool(shown)
+    )  # fmt: skip
+    if done and shown and readings is not None:
+        readings.keep(job, engine, read)

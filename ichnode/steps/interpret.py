@@ -33,21 +33,28 @@ class Interpretation:
     ----------
     outcome : Outcome
     seconds : dict of stage to float
-        How long each stage took: ``load``, ``inference``, and ``explain`` where heat maps were made.
+        How long each stage took: ``load`` and ``inference``; ``explain`` once heat maps were asked for.
     images : SeriesImages
-        What was read, and the heat maps; there are none where nothing was found.
+        What was read, and once `with_heat` made them the heat maps; there are none where nothing was found.
+    reading : Reading or None
+        What it takes to make them; None where no network has read the series.
     """
 
     outcome: Outcome
     seconds: dict[str, float]
     images: SeriesImages
+    reading: Reading | None = None
+
+    @property
+    def explained(self) -> dict[int, str]:
+        """The slices that get a heat map, and the class that each map explains; see `explained`."""
+        return explained(self.outcome.scores, self.outcome.findings)
 
 
 def interpret(
-    engine: Engine, look: Look, files: Sequence[Path], missing: str | None = None, conflicts: int = 0, *,
-    explaining: bool = True,
-) -> Interpretation:  # fmt: skip
-    """Decode, score and judge one eligible series.
+    engine: Engine, look: Look, files: Sequence[Path], missing: str | None = None, conflicts: int = 0
+) -> Interpretation:
+    """Decode, score and judge one eligible series. Why is for `with_heat`: the answer does not wait for it.
 
     Parameters
     ----------
@@ -59,8 +66,6 @@ def interpret(
         What is missing of a partial series.
     conflicts : int
         How many instances came again with other content.
-    explaining : bool
-        Whether heat maps are made of what was found.
 
     Raises
     ------
@@ -91,12 +96,17 @@ def interpret(
     findings = findings_from(rows, engine.bundle.thresholds)
     measures = _measures(volume, look.geometry.spacing_mm)
     outcome = Outcome(verdict_of(findings), rows, findings, warnings, None, missing, order, measures)
-    seconds = {"load": loaded - begun, "inference": scored - loaded}
-    heat_class = explained(rows, findings) if explaining else {}
-    if heat_class:
-        images = replace(images, heat=_heat(engine, reading, heat_class), heat_class=heat_class)
-        seconds["explain"] = time.perf_counter() - scored
-    return Interpretation(outcome, seconds, images)
+    return Interpretation(outcome, {"load": loaded - begun, "inference": scored - loaded}, images, reading)
+
+
+def with_heat(engine: Engine, read: Interpretation) -> Interpretation:
+    """Add the heat maps of what was found, made by the engine that has read the series."""
+    heat_class = read.explained
+    if read.reading is None or not heat_class:
+        return read
+    begun = time.perf_counter()
+    images = replace(read.images, heat=_heat(engine, read.reading, heat_class), heat_class=heat_class)
+    return replace(read, images=images, seconds={**read.seconds, "explain": time.perf_counter() - begun})
 
 
 def _measures(volume: NDArray[np.int16], spacing_mm: float | None) -> dict[str, float]:

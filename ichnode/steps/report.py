@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def put_back(node: Node, job: Job, error: TransientError) -> None:
 
 def file_outcome(
     node: Node, job: Job, outcome: Outcome, bundle: Bundle | None, seconds: dict[str, float],
-    images: SeriesImages | None = None,
+    images: SeriesImages | None = None, *, pictures_follow: bool = False,
 ) -> bool:  # fmt: skip
     """Make the answer in every format that a destination wants, and commit result, job's end and deliveries together.
 
@@ -79,6 +80,8 @@ def file_outcome(
     ----------
     images : SeriesImages or None
         For the formats that show something; None where the pixels were not read.
+    pictures_follow : bool
+        Whether only the words are made now, and `ichnode.steps.illustrate` makes the rest.
 
     Returns
     -------
@@ -89,7 +92,26 @@ def file_outcome(
     with node.worklist.write() as tx:
         edition, older = results.predecessors(tx, node.now(), job)
     model = model_facts(bundle) if bundle and outcome.verdict is not Verdict.NOT_ANALYSED else None
-    answer = Answer(
+    answer = answer_of(node, job, outcome, model, images)
+    wanted = {"sr": [], **node.wanted_formats}
+    formats = [FORMATS[name] for name in wanted if not (pictures_follow and FORMATS[name].shows)]
+    rows = made(node, job, formats, answer, edition, older)
+    heat_file = None if pictures_follow else kept_heat(node, images)
+    seconds = {**seconds, "report": time.perf_counter() - begun}
+    with node.worklist.write() as tx:
+        made_by = (model.name, model.version, model.digest) if model else None
+        done = results.finish(tx, node.now(), job, outcome, made_by, seconds, rows, wanted, heat_file, pictures_follow)
+    log.info(
+        "result.made" if done else "result.discarded", series=job.series_id, revision=job.revision,
+        verdict=str(outcome.verdict), reason=outcome.reason.code if outcome.reason else None,
+        seconds={k: round(v, 3) for k, v in seconds.items()},
+    )  # fmt: skip
+    return done
+
+
+def answer_of(node: Node, job: Job, outcome: Outcome, model: ModelFacts | None, images: SeriesImages | None) -> Answer:
+    """Return all that a format needs to know of an answer."""
+    return Answer(
         header=header_dataset(node.spool.path(_one_that_was_read(job, outcome).file)),
         evidence=tuple(dict.fromkeys((f.slice.sop_class_uid, f.slice.sop_instance_uid) for f in job.filed)),
         outcome=outcome,
@@ -97,21 +119,18 @@ def file_outcome(
         device=device_facts(node),
         images=images,
     )
-    parts = (job.study_instance_uid, job.series_instance_uid, str(job.revision), str(edition), _maker(model, outcome))
-    moment = job.closed_at.astimezone()
-    wanted = {"sr": [], **node.wanted_formats}
-    rows = [row for name in wanted if (row := _made(node, FORMATS[name], answer, parts, moment, job, older))]
-    heat_file = _kept_heat(node, images)
-    seconds = {**seconds, "report": time.perf_counter() - begun}
-    with node.worklist.write() as tx:
-        made_by = (model.name, model.version, model.digest) if model else None
-        done = results.finish(tx, node.now(), job, outcome, made_by, seconds, rows, wanted, heat_file)
-    log.info(
-        "result.made" if done else "result.discarded", series=job.series_id, revision=job.revision,
-        verdict=str(outcome.verdict), reason=outcome.reason.code if outcome.reason else None,
-        seconds={k: round(v, 3) for k, v in seconds.items()},
+
+
+def made(
+    node: Node, job: Job, formats: Iterable[Format], answer: Answer, edition: int, older: list[ReportRow]
+) -> list[ReportRow]:
+    """Put the answer in each format that has something to say into the spool."""
+    parts = (
+        job.study_instance_uid, job.series_instance_uid, str(job.revision), str(edition),
+        _maker(answer.model, answer.outcome),
     )  # fmt: skip
-    return done
+    moment = job.closed_at.astimezone()
+    return [row for form in formats if (row := _made(node, form, answer, parts, moment, job, older))]
 
 
 def _one_that_was_read(job: Job, outcome: Outcome) -> Filed:
@@ -139,7 +158,8 @@ def _made(
     )  # fmt: skip
 
 
-def _kept_heat(node: Node, images: SeriesImages | None) -> str | None:
+def kept_heat(node: Node, images: SeriesImages | None) -> str | None:
+    """Put the heat maps into the spool, and return their name there; None where there are none."""
     content = heat.pack(images) if images else None
     return node.spool.put_heat(content, digest_of(content)) if content else None
 

@@ -33,7 +33,7 @@ def shadow_next(node: Node, engine: Engine) -> bool:
         return False
     try:
         look = look_at(tuple(filed.slice for filed in task.filed), node.selection)
-        read = interpret(engine, look, [node.spool.path(filed.file) for filed in task.filed], explaining=False)
+        read = interpret(engine, look, [node.spool.path(filed.file) for filed in task.filed])
     except (IchnodeError, OSError, RuntimeError, ValueError) as error:  # the others: of files, of torch, of numpy
         sentence = error.sentence if isinstance(error, IchnodeError) else f"An unexpected {type(error).__name__}."
         with node.worklist.write() as tx:

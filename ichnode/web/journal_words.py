@@ -29,7 +29,7 @@ _WORDS: dict[str, Callable[[Detail], str]] = {
     "study.forgotten": _plain("All that was known of the study was removed"),
     "slice.conflict": _plain("A slice came again with other content; kept and flagged"),
     "job.claimed": lambda d: (
-        ("Analysis begins" if d["kind"] == "analyse" else "Report begins")
+        {"analyse": "Analysis begins", "illustrate": "Pictures are begun"}.get(d["kind"], "Report begins")
         + (f", attempt {d['attempt']}" if d["attempt"] > 1 else "")
     ),
     "job.again": lambda d: f"Attempt {d['attempt']} did not succeed; it is tried again",
@@ -37,6 +37,7 @@ _WORDS: dict[str, Callable[[Detail], str]] = {
     "job.failed": lambda d: f"Failed: {d['reason']}",
     "job.retried": _plain("Queued again by hand"),
     "result.made": lambda d: f"Answer of revision {d['revision']}: {str(d['verdict']).replace('_', ' ')}",
+    "result.illustrated": lambda d: f"Heat maps kept, {d['pictures']} picture(s) made of the answer",
     "result.retracted": lambda d: f"Answer of revision {d['revision']} taken back: {d['because']}",
     "result.rejected": lambda d: f"{d['notes']} rejection note(s) for those who have it",
     "result.not_rejected": lambda d: f"No rejection note could be made: {d['error']}",

@@ -51,7 +51,7 @@ def answers_of(study: dict[str, Any]) -> list[dict[str, Any]]:
     """Return every answer that was ever given of a study, the latest first, each with who was told of it."""
     found = [
         {
-            **answer_of(result, study["notices"]),
+            **answer_of(series, result, study["notices"]),
             "series_id": series["id"],
             "series": series["description"],
             "purged_at": series["purged_at"],
@@ -62,8 +62,16 @@ def answers_of(study: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: -one["result"])
 
 
-def answer_of(result: dict[str, Any], notices: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """Return a result in words and figures; `notices` are those of its study."""
+def pictures_to_come(series: dict[str, Any], result: dict[str, Any]) -> bool:
+    """Tell whether the pictures of a result are still being made: its answer does not wait for them."""
+    return any(
+        job["kind"] == "illustrate" and job["revision"] == result["revision"] and job["state"] in ("queued", "running")
+        for job in series["jobs"]
+    )
+
+
+def answer_of(series: dict[str, Any], result: dict[str, Any], notices: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return a result of a series in words and figures; `notices` are those of its study."""
     outcome = result["outcome"]
     findings = [
         {
@@ -89,6 +97,7 @@ def answer_of(result: dict[str, Any], notices: Sequence[dict[str, Any]] = ()) ->
         "model_version": result["model_version"],
         "model_digest": result["model_digest"],
         "made_at": result["created_at"],
+        "pictures_to_come": pictures_to_come(series, result),
         "superseded_at": result["superseded_at"],
         "retraction": result["retraction"],
         "retracted_because": result["retracted_because"],

@@ -18,7 +18,7 @@ from ichnode.web.slices import study_of
 from ichnode.web.study_api import order_priors
 from ichnode.web.study_facts import answer_of, answers_of, current_result, said, series_to_show, whole_number
 from ichnode.web.visitor import Visitor, node_of, note_view
-from ichnode.worklist import feedback, readings
+from ichnode.worklist import feedback, jobs, readings
 
 VIEWERS = {"viewer": "Open in the viewer", "pacs": "Open in the PACS"}
 
@@ -43,7 +43,7 @@ def page_of(node: Node, visitor: Visitor, found: dict[str, Any], series: dict[st
         "study": found,
         "now": node.now(),
         "series": series,
-        "answer": answer_of(result) if result else None,
+        "answer": answer_of(series, result) if series and result else None,
         "history": answers_of(found),
         "journal": [{"at": row["at"], "words": in_words(row["event"], row["detail"]), "series_id": row["series_id"]}
                     for row in found["journal"]],
@@ -64,7 +64,8 @@ def study_news(request: Request, visitor: Visitor) -> Response:
         raise Refused(404, "NO_STUDY", "There is no such study.")
     with node_of(request).worklist.read() as tx:
         latest, read_by = readings.latest_result(tx, number), readings.read_by(tx, number)
-    return JSONResponse({"latest": latest, "read_by": read_by})
+        to_come = jobs.pictures_to_come(tx, number)
+    return JSONResponse({"latest": latest, "read_by": read_by, "pictures_to_come": to_come})
 
 
 def elsewhere(request: Request, visitor: Visitor) -> Response:

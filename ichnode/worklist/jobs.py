@@ -75,6 +75,23 @@ def claim_job(tx: Connection, now: datetime, kind: str, owner: str, lease_s: flo
     )  # fmt: skip
 
 
+def has_waited(tx: Connection, kind: str, since: datetime) -> bool:
+    """Tell whether a job of this kind was queued before `since` and could be claimed then."""
+    waits = select(_J.c.id).where(
+        _J.c.kind == kind, _J.c.state == JobState.QUEUED, _J.c.queued_at < since, _J.c.not_before < since
+    )
+    return bool(tx.scalar(select(waits.exists())))
+
+
+def pictures_to_come(tx: Connection, study_id: int) -> bool:
+    """Tell whether pictures of a study are still being made."""
+    unfinished = select(_J.c.id).join(schema.series, schema.series.c.id == _J.c.series_id).where(
+        schema.series.c.study_id == study_id, _J.c.kind == "illustrate",
+        _J.c.state.in_((JobState.QUEUED, JobState.RUNNING)),
+    )  # fmt: skip
+    return bool(tx.scalar(select(unfinished.exists())))
+
+
 def overdue_owners(tx: Connection, now: datetime) -> set[str]:
     """Return the owners whose lease is over: their worker hangs."""
     return set(tx.scalars(select(_J.c.lease_owner).where(_J.c.state == JobState.RUNNING, _J.c.lease_until < now)))

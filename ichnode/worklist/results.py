@@ -1,26 +1,54 @@
-"""Results and their reports: written in one commit with the job's end and one delivery per destination (outbox)."""
+"""Results and their reports: written in one commit with the job's end and one delivery per destination (outbox).
+
+What is said comes first, in the commit of the result (`finish`); what is shown follows in a commit of its own
+(`illustrate`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from ichnode.core.findings import Outcome
+from ichnode.core.findings import Finding, Outcome, Verdict, Warned
 from ichnode.core.lifecycle import DELIVERY, DeliveryState, sources, target
 from ichnode.core.triage import URGENCY
 from ichnode.worklist import schema
+from ichnode.worklist.assembly import queue_job
 from ichnode.worklist.database import new_key, note
 from ichnode.worklist.jobs import Job, finish_job
 from ichnode.worklist.notices import look_again
 from ichnode.worklist.readings import reopen
+from ichnode.worklist.receipts import supersede_jobs
 from ichnode.worklist.reports import REJECTION, ReportRow, file_report
 from ichnode.worklist.retractions import retract_overturned
 
 _R, _P, _D = schema.results, schema.reports, schema.deliveries
+
+
+@dataclass(frozen=True, slots=True)
+class Unillustrated:
+    """A result whose pictures are still to be made.
+
+    Attributes
+    ----------
+    id : int
+    edition : int
+        As `predecessors`.
+    outcome : Outcome
+    model_digest : str
+    older : list of ReportRow
+        The pictures that it supersedes.
+    """
+
+    id: int
+    edition: int
+    outcome: Outcome
+    model_digest: str
+    older: list[ReportRow]
 
 
 def predecessors(tx: Connection, now: datetime, job: Job) -> tuple[int, list[ReportRow]]:
@@ -40,6 +68,11 @@ def predecessors(tx: Connection, now: datetime, job: Job) -> tuple[int, list[Rep
     ).rowcount
     if withdrawn:
         note(tx, now, "delivery.withdrawn", job.study_id, job.series_id, deliveries=withdrawn)
+    return edition, _last_offered(tx, _R.c.series_id == job.series_id)
+
+
+def _last_offered(tx: Connection, of_results: ColumnElement[bool]) -> list[ReportRow]:
+    """Return of each kind what was last offered to a destination, or made with none to offer it to."""
     offered = (
         select(func.count()).where(_D.c.report_id == _P.c.id, _D.c.state != DeliveryState.WITHDRAWN).scalar_subquery()
     )
@@ -50,22 +83,24 @@ def predecessors(tx: Connection, now: datetime, job: Job) -> tuple[int, list[Rep
             _P.c.sop_class_uid, _P.c.sop_instance_uid, _P.c.file, _P.c.size,
         )
         .join(_R)
-        .where(_R.c.series_id == job.series_id, (offered > 0) | (planned == 0))
+        .where(of_results, (offered > 0) | (planned == 0))
         .order_by(_P.c.id.desc())
     ).all()  # fmt: skip
     latest: dict[str, tuple[int, bool]] = {}
     for row in rows:  # one that was recast for every destination has itself been offered to none
         result_id, any_offered = latest.setdefault(row.kind, (row.result_id, False))
         latest[row.kind] = result_id, any_offered or (row.result_id == result_id and row.offered > 0)
-    return edition, [ReportRow(*row[2:]) for row in rows if (row.result_id, row.offered > 0) == latest[row.kind]]
+    return [ReportRow(*row[2:]) for row in rows if (row.result_id, row.offered > 0) == latest[row.kind]]
 
 
 def finish(
     tx: Connection, now: datetime, job: Job, outcome: Outcome, model: tuple[str, str, str] | None,
     seconds: dict[str, float], reports: list[ReportRow], wanted: Mapping[str, Sequence[str]],
-    heat_file: str | None = None,
+    heat_file: str | None = None, pictures_follow: bool = False,
 ) -> bool:  # fmt: skip
     """Commit a job's end: result, reports, one delivery per report and destination; older results step back.
+
+    Where pictures are to follow, the job that makes them is queued in the same commit.
 
     Parameters
     ----------
@@ -101,12 +136,54 @@ def finish(
         ))  # fmt: skip
     for report in reports:
         file_report(tx, now, result_id, report, URGENCY[outcome.verdict], wanted.get(report.kind, ()))
+    supersede_jobs(tx, job.series_id, "illustrate")
+    if pictures_follow:
+        queue_job(tx, now, job.series_id, job.revision, "illustrate", None)
     reopen(tx, now, job.study_id, outcome.verdict)
     look_again(tx, now, job.study_id)
     note(
         tx, now, "result.made", job.study_id, job.series_id, revision=job.revision, verdict=str(outcome.verdict),
         reason=outcome.reason.code if outcome.reason else None, **_waited(tx, now, job.series_id),
     )  # fmt: skip
+    return True
+
+
+def unillustrated(tx: Connection, job: Job) -> Unillustrated | None:
+    """Return the result that a job is to make pictures of; None where it was superseded or taken back meanwhile."""
+    row = tx.execute(
+        select(_R.c.id, _R.c.outcome, _R.c.model_digest).where(
+            _R.c.series_id == job.series_id, _R.c.revision == job.revision, _R.c.superseded_at.is_(None),
+            _R.c.retraction.is_(None), _R.c.any_score.is_not(None),
+        )
+    ).first()  # fmt: skip
+    if row is None:
+        return None
+    before = (_R.c.series_id == job.series_id) & (_R.c.id < row.id)
+    edition = 1 + (tx.scalar(select(func.count()).where(before)) or 0)
+    return Unillustrated(row.id, edition, _outcome(row.outcome), row.model_digest, _last_offered(tx, before))
+
+
+def illustrate(
+    tx: Connection, now: datetime, job: Job, of: Unillustrated | None, seconds: Mapping[str, float],
+    reports: Sequence[ReportRow], wanted: Mapping[str, Sequence[str]], heat_file: str | None,
+) -> bool:  # fmt: skip
+    """Commit the pictures of a result with the end of their job, and one delivery per picture and destination.
+
+    Returns
+    -------
+    bool
+        False when the job was superseded or its lease lost, or the result taken back; no picture is filed then.
+    """
+    if not finish_job(tx, now, job) or of is None:
+        return False
+    stands = _R.c.id == of.id, _R.c.superseded_at.is_(None), _R.c.retraction.is_(None)
+    said = tx.execute(select(_R.c.verdict, _R.c.seconds).where(*stands)).first()
+    if said is None:
+        return False
+    tx.execute(update(_R).where(*stands).values(heat_file=heat_file, seconds={**said.seconds, **seconds}))
+    for report in reports:
+        file_report(tx, now, of.id, report, URGENCY[said.verdict], wanted.get(report.kind, ()))
+    note(tx, now, "result.illustrated", job.study_id, job.series_id, revision=job.revision, pictures=len(reports))
     return True
 
 
@@ -129,6 +206,16 @@ def _waited(tx: Connection, now: datetime, series_id: int) -> dict[str, float]:
         name: round(max(0.0, (now - at).total_seconds()), 3)
         for name, at in (("after_first_s", first), ("after_last_s", last))
     }
+
+
+def _outcome(facts: dict[str, Any]) -> Outcome:
+    """Return what `_plain` wrote down."""
+    findings = (Finding(**{**one, "key_slices": tuple(one["key_slices"])}) for one in facts["findings"])
+    return Outcome(
+        Verdict(facts["verdict"]), tuple(tuple(row) for row in facts["scores"]), tuple(findings),
+        tuple(Warned(**one) for one in facts["warnings"]), None, facts["missing"],
+        tuple((instance, frame) for instance, frame in facts["order"]), facts.get("measures", {}),
+    )  # fmt: skip
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

@@ -129,7 +129,7 @@ jobs = Table(
     Column("id", Integer, primary_key=True),
     Column("series_id", Integer, ForeignKey("series.id"), nullable=False),
     Column("revision", Integer, nullable=False),
-    Column("kind", String(16), nullable=False),  # analyse (a worker), report (why not analysed)
+    Column("kind", String(16), nullable=False),  # analyse, illustrate (a worker), report (why not analysed)
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("lease_owner", String(80)),

@@ -67,7 +67,7 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
     said = {row.verdict for row in stands}
     revisions = {row["id"]: row["revision"] for row in series}
     is_open = any(row["state"] == SeriesState.RECEIVING for row in series) or any(
-        job.state in (JobState.QUEUED, JobState.RUNNING) for job in jobs
+        job.state in (JobState.QUEUED, JobState.RUNNING) and job.kind != "illustrate" for job in jobs
     )
     job_failed = any(job.state == JobState.FAILED and job.revision == revisions[job.series_id] for job in jobs)
     failed = job_failed or DeliveryState.FAILED in deliveries or DeliveryState.FAILED in notices

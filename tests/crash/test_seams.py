@@ -31,7 +31,6 @@ ANALYSE = [
     ("ichnode.reporting.sr:document_header", "after", 1),
     ("ichnode.storage.spool:Spool.put_report", "after", 1),
     ("ichnode.worklist.results:finish", "after", 1),  # inside the transaction
-    ("ichnode.steps.report:file_outcome", "after", 1),
 ]
 DELIVER = [
     ("ichnode.worklist.deliveries:claim_deliveries", "after", 1),
@@ -49,9 +48,21 @@ ON_POSTGRESQL = [
 ]
 
 
-@pytest.mark.parametrize(("seam", "when", "number"), [*RECEIVE, *ANALYSE, *DELIVER])
-def test_killed_at_the_seam(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch):
-    _kill_at(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch)
+ILLUSTRATE = [
+    ("ichnode.steps.report:file_outcome", "after", 1),  # the answer is committed, its pictures are not begun
+    ("ichnode.worklist.results:illustrate", "after", 1),  # inside the transaction
+]
+
+
+@pytest.mark.parametrize(
+    ("seam", "when", "number", "formats"),
+    [
+        *[(*seam, ["sr"]) for seam in (*RECEIVE, *ANALYSE, *DELIVER)],
+        *[(*seam, ["sr", "sc", "pm"]) for seam in ILLUSTRATE],
+    ],
+)
+def test_killed_at_the_seam(seam, when, number, formats, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch):
+    _kill_at(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch, formats)
 
 
 @pytest.mark.parametrize(("seam", "when", "number"), ON_POSTGRESQL)
@@ -64,13 +75,15 @@ def test_killed_on_postgresql(
         )  # fmt: skip
 
 
-def _kill_at(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch, **sections):
+def _kill_at(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch, formats=("sr",), **sections):
     node = RunningNode(
         tmp_path,
         engine={"bundle": str(tiny_bundle.folder)},
         completeness={"settle_s": 0.2, "quiet_s": 1.0, "max_wait_s": 4.0},
         delivery={"first_retry_s": 0.2},
-        destinations=[{"name": "pacs", "aet": storescp.aet, "host": "127.0.0.1", "port": storescp.port}],
+        destinations=[
+            {"name": "pacs", "aet": storescp.aet, "host": "127.0.0.1", "port": storescp.port, "formats": list(formats)}
+        ],
         **sections,
     )
     files = sorted(Path(head_ct).iterdir())
@@ -89,6 +102,8 @@ def _kill_at(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monke
         assert len(acknowledged) == len(files)
         node.wait_settled(60)
         check(node, acknowledged)
+        for series in node.series():
+            assert sorted(r["kind"] for r in series["results"][-1]["reports"]) == sorted(formats)
         received = {str(dcmread(f).SOPInstanceUID) for f in storescp.received.iterdir()}
         current = {r["sop_instance_uid"] for s in node.series() for x in s["results"] for r in x["reports"]}
         assert received == current, "the PACS has the report, under one SOP Instance UID however often it was sent"

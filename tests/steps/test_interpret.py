@@ -10,7 +10,7 @@ from ichnode.core.eligibility import SelectionPolicy
 from ichnode.core.findings import CLASSES, Verdict, findings_from
 from ichnode.inference.engine import Engine
 from ichnode.steps.explain import explain
-from ichnode.steps.interpret import MOST_MAPS, explained, interpret
+from ichnode.steps.interpret import MOST_MAPS, explained, interpret, with_heat
 
 POLICY = SelectionPolicy(min_slices=5, min_extent_mm=40.0)
 HALF = dict.fromkeys(CLASSES, 0.5)
@@ -64,6 +64,8 @@ def test_a_positive_series_has_maps_and_the_time_they_took(head_ct, tiny_bundle)
     low = dict.fromkeys(CLASSES, 0.0)
     found = interpretation_of(head_ct, tiny_bundle, low)
     assert found.outcome.verdict is Verdict.POSITIVE
+    assert found.images.heat == {}, "the answer waits for none"
+    found = with_heat(Engine.load(tiny_bundle.folder, "cpu", 1), found)
     assert set(found.seconds) == {"load", "inference", "explain"}
     assert found.seconds["explain"] > 0
     images = found.images

@@ -9,9 +9,9 @@ import fastjsonschema
 import pytest
 
 from ichnode.web.api_schemas import ANSWERS, BINARY
-from ichnode.worklist import tokens
+from ichnode.worklist import assembly, jobs, schema, tokens
 from ichnode.worklist.people import audit
-from tests.made import rows
+from tests.made import claim, rows
 
 PACS = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": 11199}
 
@@ -127,3 +127,20 @@ def test_the_description_is_there_for_everybody_and_complete(served, stranger):
     assert described == {*ANSWERS, *BINARY}
     assert all(operation["summary"] for methods in found["paths"].values() for operation in methods.values())
     assert json.dumps(found)
+
+
+def test_pictures_that_are_still_being_made_are_announced(morning, program):
+    client = program("worklist.read", "study.read")
+    number = client.post("/api/v1/worklist/search", json={"text": "lind"}).json()["studies"][0]["id"]
+    said = lambda: client.get(f"/api/v1/studies/{number}").json()["answers"][0]["pictures_to_come"]  # noqa: E731
+    assert said() is False
+    (series,) = [row for row in rows(morning.worklist, schema.series) if row["study_id"] == number]
+    with morning.worklist.write() as tx:
+        assembly.queue_job(tx, morning.now(), series["id"], series["revision"], "illustrate", None)
+        assert jobs.pictures_to_come(tx, number)
+    assert said() is True
+    job = claim(morning.worklist, morning.now, "illustrate")
+    with morning.worklist.write() as tx:
+        assert jobs.finish_job(tx, morning.now(), job)
+        assert not jobs.pictures_to_come(tx, number)
+    assert said() is False

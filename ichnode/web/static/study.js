@@ -10,7 +10,12 @@ const renewReading = renewing("reading", () => `/studies/${page.dataset.study}/r
 listen(async () => {
   const answer = await fetch(`/studies/${page.dataset.study}/news`, { credentials: "same-origin" }).catch(() => null);
   if (!answer?.ok) return;
-  const { latest, read_by: readBy } = await answer.json();
+  const { latest, read_by: readBy, pictures_to_come: toCome } = await answer.json();
+  const pictures = page.querySelector("[data-pictures]");
+  if (pictures && !toCome) {
+    const link = Object.assign(document.createElement("a"), { href: location.href, textContent: "Show them" });
+    pictures.replaceChildren("Heat maps and pictures are there. ", link);
+  }
   if (String(latest ?? "") !== page.dataset.latest) page.querySelector("[data-newer]").hidden = false;
   if ((readBy ?? "") !== reading().dataset.readBy) {
     if (readBy) say(`Read by ${readBy}.`);
