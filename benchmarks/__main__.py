@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from . import documents, pages, receive, record, training, turnaround, viewer
+from . import documents, inference, pages, receive, record, training, turnaround, viewer
 
 PARTS = {
     "receive": receive.measure,
     "turnaround": turnaround.measure,
+    "inference": inference.measure,
     "documents": documents.measure,
     "pages": pages.measure,
     "viewer": viewer.measure,
