@@ -2,8 +2,8 @@
 
 The networks are those of the paper, with random weights, at 512 x 512, and the shipped bundle. By hand means: PyTorch
 as it comes, fp32, eight slices at a time, C library as it is; it runs in a process of its own, since the node tells the
-C library to keep its memory. Rounds are interleaved. What a way may be used for is told by the scores, not by its speed:
-how far they are from fp32 is in the note, of the shipped bundle on the drawn head that every bundle is tried on.
+C library to keep its memory. Rounds are interleaved. Whether a way may be used is told by the scores, not by its speed:
+how far they are off from fp32 is in the note, for the shipped bundle on the drawn head that every bundle is tried on.
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
         plain = median("", speeds[first], "slices/s", "").value
         off = _off(ways) if name == "shipped" else {}
         for way, values in speeds.items():
-            note = f"{NETWORKS[name]} x {NETWORKS[name]}; {device}" + (
-                f"; scores off by {off[way]}" if way in off else ""
-            )
+            note = f"{side} x {side}" + (f"; scores off by {off[way]} on the drawn head" if way in off else "")
             records.append(
                 median(
                     f"inference.{name}.{device.type}.{way.replace(', ', '-').replace(' ', '-').lower()}", values,

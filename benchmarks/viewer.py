@@ -25,10 +25,11 @@ from ichnode.steps.recover import recover
 from ichnode.web.passwords import hash_password
 from ichnode.web.server import WebServer
 from ichnode.worklist import accounts
+from tests.chromium import FLAGS
 from tests.conftest import find_component
 from tests.made import Clock
 from tests.steps.spooled import put
-from tests.web.study.reader import FLAGS, Reader
+from tests.web.study.reader import Reader
 
 from .record import Record, median
 
