@@ -21,7 +21,7 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 from ichnode.config import Settings
 from ichnode.steps.assemble import assemble_due
 from ichnode.steps.node import Node, open_node
-from ichnode.steps.recover import recover
+from ichnode.steps.recover import look_through_spool
 from ichnode.web.passwords import hash_password
 from ichnode.web.server import WebServer
 from ichnode.worklist import accounts
@@ -128,7 +128,7 @@ def _node(folder: Path) -> Node:
         head = make_head(22, ("intraparenchymal",), slices=slices, thickness_mm=spacing_mm)
         for file in write_dicom(head, folder / f"{slices}", uid_seed=f"{slices}"):
             put(node, file)
-        recover(node)
+        look_through_spool(node)
     clock.forward(60)
     assemble_due(node, clock())
     with node.worklist.write() as tx:

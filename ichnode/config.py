@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import socket
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -108,6 +109,12 @@ class Settings(Section):
         return self
 
     @property
+    def place(self) -> str:
+        """Where this node runs, one at a time in each; on SQLite there is one node, and one place without a name."""
+        is_shared = self.database.url.startswith("postgresql")
+        return (self.node.name or socket.gethostname())[:64] if is_shared else ""
+
+    @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the worklist."""
         file = self.node.data.resolve() / "worklist.sqlite"
@@ -171,8 +178,14 @@ def check_reload(before: Settings, after: Settings) -> None:
     ConfigError
         Data folder or database are others.
     """
-    if before.node.data.resolve() != after.node.data.resolve() or before.database_url != after.database_url:
-        raise ConfigError("node.data and database.url cannot change while the node runs: restart it.", "RESTART_NEEDED")
+
+    def fixed(settings: Settings) -> tuple[Path, str, str]:
+        return settings.node.data.resolve(), settings.database_url, settings.place
+
+    if fixed(before) != fixed(after):
+        raise ConfigError(
+            "node.data, node.name and database.url cannot change while the node runs: restart it.", "RESTART_NEEDED"
+        )
 
 
 def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from ichnode.dicom.scp import StoreScp
 from ichnode.errors import ConfigError, TransientError
 from ichnode.log import configure, get_logger
 from ichnode.pulling import pull_ticks
+from ichnode.receivers import Receivers
 from ichnode.receiving import receiver
 from ichnode.retraining import schedule_retraining
 from ichnode.service import ServiceManager
@@ -31,11 +33,12 @@ from ichnode.steps.catch_up import catch_up
 from ichnode.steps.certificates import EVERY_S as CERTIFICATES_S
 from ichnode.steps.certificates import watch_certificates
 from ichnode.steps.commit import commit_due
+from ichnode.steps.company import Company, is_alone
 from ichnode.steps.deliver import deliver_due
 from ichnode.steps.node import Node, open_node
 from ichnode.steps.notify import notify_due
 from ichnode.steps.prune import prune_due, sweep_due
-from ichnode.steps.recover import begin_boot, end_boot, free_leases, recover, worker_ended
+from ichnode.steps.recover import begin_boot, end_boot, free_leases, look_through_spool, recover, worker_ended
 from ichnode.steps.relay_audit import relay_audit
 from ichnode.steps.report import report_next
 from ichnode.steps.restraint import Restraint
@@ -50,6 +53,7 @@ LONGEST_DRAIN_S = 120.0
 """After this a node that still drains is no longer called alive; TimeoutStopSec of the unit says the same."""
 CLOCK_S = 1.0
 _GOES_ON = "The node goes on as it was."
+OTHERS_S = 300.0  # what other nodes put into a spool that is shared is theirs for so long
 PRUNE_S, SWEEP_S = 60.0, 3600.0
 Listening: TypeAlias = Callable[[int | None, int | None], None]
 """Told the port without TLS and the one with it."""
@@ -117,8 +121,9 @@ class Daemon:
         try:
             node = replace(node, boot_id=begin_boot(node))
             recover(node)
+            begun = time.time() - (0 if is_alone(node) else OTHERS_S)
             web = WebServer(node, pages) if self._settings.web.enabled else None
-            self._serve(node, listening, web)
+            self._serve(node, listening, web, partial(look_through_spool, node, begun))
             end_boot(node)
         finally:
             node.decoders.close()
@@ -148,15 +153,16 @@ class Daemon:
             self._next = settings
             self._stop.set()
 
-    def _serve(self, node: Node, listening: Listening, web: WebServer | None) -> None:
+    def _serve(self, node: Node, listening: Listening, web: WebServer | None, look_through: Callable[[], None]) -> None:
         boot_at, outlets = node.now(), (*self._settings.destinations, *self._settings.channels)
-        pull = pull_ticks(node)
+        company = Company(node)
+        pull = pull_ticks(node, company)
         threads = ThreadPoolExecutor(8 + 2 * len(outlets) + len(pull))
         scheduler = BackgroundScheduler(executors={"default": threads}, timezone="UTC")
         committing = [d for d in self._settings.destinations if d.commitment]
-        commit = [Tick(f"commit {d.name}", partial(commit_due, node, d)) for d in committing]
+        commit = [Tick(f"commit {d.name}", company.led(partial(commit_due, node, d))) for d in committing]
         deliver = [Tick(f"deliver {d.name}", partial(deliver_due, node, d)) for d in self._settings.destinations]
-        notify = [Tick(f"notify {c.name}", partial(notify_due, node, c)) for c in self._settings.channels]
+        notify = [Tick(f"notify {c.name}", company.led(partial(notify_due, node, c))) for c in self._settings.channels]
         announce = Tick("announce", partial(announce_due, node))
 
         def deliver_all() -> None:
@@ -186,23 +192,30 @@ class Daemon:
             if overdue and free_leases(node):
                 report.wake()
 
-        shadow, restraint = ShadowProcess(node), Restraint()
+        restraint = Restraint()
+        shadow = ShadowProcess(node, company.leads)
         report = Tick("report", make_reports)
         ticks = [Tick("assemble", assemble), report, Tick("leases", watch_leases, 5.0), announce, *deliver, *commit]
         ticks += [*notify, Tick("shadow", shadow.look, 5.0), *pull]
         ticks += [
-            Tick("prune", partial(prune_due, node, restraint), PRUNE_S),
-            Tick("sweep", partial(sweep_due, node, restraint), SWEEP_S),
+            Tick("prune", company.led(partial(prune_due, node, restraint)), PRUNE_S),
+            Tick("sweep", company.led(partial(sweep_due, node, restraint)), SWEEP_S),
             Tick("certificates", partial(watch_certificates, node), CERTIFICATES_S),
         ]
+        if node.worklist.is_shared:
+            company.beat()  # before a peer may call: from now on the others count on this node
+            ticks.append(Tick("company", company.beat, company.beat_s))
         if self._settings.audit.host:
-            ticks.append(Tick("audit", partial(relay_audit, node), 2.0))
-        scp = receiver(node, ticks[0])
+            ticks.append(Tick("audit", company.led(partial(relay_audit, node)), 2.0))
+        scp = receiver(node, ticks[0].wake)
+        others = Receivers(node, ticks[0].wake)
         for tick in ticks:
             tick.join(scheduler)
-        schedule_retraining(node, scheduler, self._stop)
+        schedule_retraining(node, scheduler, self._stop, company.leads)
         ports = self._open_ports(scp)
+        others.start(*ports)
         scheduler.start()
+        Tick("spool", look_through).join_once(scheduler)
         worker.start()
         listening(*ports)
         self._service.ready(f"{self._settings.node.aet} listens on {self._settings.node.host}:{ports[0] or ports[1]}")
@@ -218,9 +231,11 @@ class Daemon:
             if web is not None:
                 web.drain()
             log.info("node.draining", associations=scp.active_associations())
+            others.drain()
             if not scp.drain(DRAIN_S):
                 log.warning("node.drain_incomplete", remedy="associations were still open and are aborted now")
             scp.stop()
+            others.stop(DRAIN_S)
             if web is not None:
                 web.stop()
             end_ticks(scheduler, threads)
@@ -269,12 +284,17 @@ class Daemon:
     def _locked_folder(self) -> IO[bytes]:
         folder = self._settings.node.data.resolve()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = (folder / "node.lock").open("ab")
+        place = self._settings.place
+        file = (folder / (f"node.{place}.lock" if place else "node.lock")).open("ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             raise ConfigError(
-                f"Another node uses {folder}. Stop it first, or set node.data to another folder.", "DATA_IN_USE"
+                f"Another node uses {folder}. Stop it first, or set node.data to another folder"
+                + (
+                    f"; several nodes on one database.url need a node.name each, this one is {place}." if place else "."
+                ),
+                "DATA_IN_USE",
             ) from None
         return file

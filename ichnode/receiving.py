@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from ichnode.config import Settings
 from ichnode.dicom.access import PROVIDER_BUSY, Peer, Refusal, Reporter, allowed_peer
+from ichnode.dicom.port import alone, first_of_several, join
 from ichnode.dicom.scp import Received, ScpLimits, StoreScp
 from ichnode.dicom.secure import Identity, SecurePort
 from ichnode.dicom.syntaxes import STORAGE_CLASSES, decodable_syntaxes
 from ichnode.steps.commit import take_report
 from ichnode.steps.node import Node
 from ichnode.steps.receive import receive_slice
-from ichnode.tick import Tick
 from ichnode.worklist import associations
 
 
-def receiver(node: Node, assemble: Tick) -> StoreScp:
+def receiver(node: Node, ended_with_slices: Callable[[], None], number: int | None = None, **ports: int) -> StoreScp:
     """Return the SCP of a node; it is not listening yet.
 
     Parameters
     ----------
-    assemble : Tick
-        Woken when an association ends through which slices came.
+    ended_with_slices : callable
+        Called when an association has ended through which slices came.
+    number : int or None
+        Which process of the node this is; None is the first.
+    plain, secure : int
+        Ports of the first one, where this is another.
     """
     settings = node.settings
     receive, tls = settings.receive, settings.tls
@@ -30,13 +35,13 @@ def receiver(node: Node, assemble: Tick) -> StoreScp:
 
     def opened(peer: Peer) -> int:
         with node.worklist.write() as tx:
-            return associations.open_association(tx, node.now(), node.boot_id, peer.address, peer.calling_aet)
+            return associations.open_association(tx, node.now(), node.boot_id, peer.address, peer.calling_aet, number)
 
     def ended(association_id: int, how: str) -> None:
         with node.worklist.write() as tx:
             touched = associations.end_association(tx, node.now(), association_id, how)
         if touched:
-            assemble.wake()
+            ended_with_slices()
 
     def store(received: Received) -> int:
         return receive_slice(node, received)
@@ -51,7 +56,7 @@ def receiver(node: Node, assemble: Tick) -> StoreScp:
     return StoreScp(
         settings.node.aet,
         settings.node.host,
-        settings.node.port if tls.plain_port else None,
+        ports.get("plain", settings.node.port) if tls.plain_port else None,
         limits=ScpLimits(
             max_associations=receive.max_associations,
             per_peer_associations=receive.associations_per_peer,
@@ -71,8 +76,9 @@ def receiver(node: Node, assemble: Tick) -> StoreScp:
         accepting=accepting,
         reporters=[Reporter(d.aet, d.host) for d in committing],
         reported=partial(take_report, node) if committing else None,
-        tls_port=tls.port,
+        tls_port=ports.get("secure", tls.port),
         secure=_secure_port(settings),
+        open_port=alone if receive.processes == 1 else first_of_several if number is None else join,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -17,18 +18,22 @@ from ichnode.worklist import audit
 log = get_logger(__name__)
 
 
-def schedule_retraining(node: Node, scheduler: BackgroundScheduler, stopping: threading.Event) -> None:
+def schedule_retraining(
+    node: Node, scheduler: BackgroundScheduler, stopping: threading.Event, leads: Callable[[], bool]
+) -> None:
     """Hand retraining to the scheduler, where it is asked for.
 
     Parameters
     ----------
     stopping : threading.Event
         Set when the node stops: a run that is going on is ended.
+    leads : callable
+        Tells whether this node is the one that retrains.
     """
     section = node.settings.retrain
     if not section.schedule:
         return
-    tick = Tick("retrain", partial(_retrain, node, stopping))
+    tick = Tick("retrain", partial(_retrain, node, stopping, leads))
     trigger = CronTrigger.from_crontab(section.schedule, timezone="UTC")
     scheduler.add_job(
         tick.wake_here, trigger, id="retrain", max_instances=1, coalesce=True, misfire_grace_time=None,
@@ -36,7 +41,9 @@ def schedule_retraining(node: Node, scheduler: BackgroundScheduler, stopping: th
     )  # fmt: skip
 
 
-def _retrain(node: Node, stopping: threading.Event) -> None:
+def _retrain(node: Node, stopping: threading.Event, leads: Callable[[], bool]) -> None:
+    if not leads():
+        return
     last = ""
 
     def told(stage: str, done: int, of: int) -> None:

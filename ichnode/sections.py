@@ -75,12 +75,23 @@ class NodeSection(Section):
         "127.0.0.1", description="Address to listen on. Anything but loopback needs at least one [[peers]] entry."
     )
     port: Port = Field(11112, description="TCP port of the C-STORE SCP; 0 picks a free one.")
-    data: Path = Field(Path("data"), description="Folder of the spool and the worklist; one node at a time.")
+    data: Path = Field(
+        Path("data"),
+        description="Folder of the spool and the worklist; one node at a time, or several that share database.url.",
+    )
+    name: str = Field(
+        "", max_length=64, pattern=r"^[A-Za-z0-9._-]*$",
+        description="Which of several nodes on one database.url this is; empty: the name of the host.",
+    )  # fmt: skip
 
 
 class ReceiveSection(Section):
-    """Limits of the receiver."""
+    """The receiver: how many processes it has, and its limits."""
 
+    processes: int = Field(
+        1, ge=1, le=64,
+        description="Processes that listen on the port; the limits count for each of them. See docs/scaling.md.",
+    )  # fmt: skip
     max_associations: int = Field(
         64, ge=1, description="Associations at once; one more is rejected (transient, local limit exceeded)."
     )
@@ -271,7 +282,10 @@ class DeliverySection(Section):
 class DatabaseSection(Section):
     """Where the worklist is kept."""
 
-    url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder.")
+    url: str = Field("", description="SQLAlchemy URL of PostgreSQL; empty: SQLite in the data folder.")
+    silent_s: float = Field(
+        30, ge=5, description="Seconds of silence after which another node on the same url is taken for dead."
+    )
 
 
 class LogSection(Section):

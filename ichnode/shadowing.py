@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ichnode.core.retry import backoff_s
@@ -18,10 +19,17 @@ log = get_logger(__name__)
 
 
 class ShadowProcess:
-    """Keeps one child alive as long as a model is a shadow. Not for several threads at once."""
+    """Keeps one child alive as long as a model is a shadow. Not for several threads at once.
 
-    def __init__(self, node: Node) -> None:
+    Parameters
+    ----------
+    leads : callable
+        Tells whether this node is the one that has a shadow; what another one had in hand counts as failed.
+    """
+
+    def __init__(self, node: Node, leads: Callable[[], bool]) -> None:
         self._node = node
+        self._leads = leads
         self._child: subprocess.Popen[str] | None = None
         self._begun = 0.0
         self._failures = 0
@@ -31,6 +39,9 @@ class ShadowProcess:
         """Start the child where one is wanted and none is there."""
         if self._child is not None and self._child.poll() is not None:
             self._forget(self._child.returncode)
+        if not self._leads():
+            self.stop()
+            return
         if self._child is not None or time.monotonic() < self._not_before:
             return
         with self._node.worklist.read() as tx:

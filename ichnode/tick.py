@@ -57,6 +57,11 @@ class Tick:
         self._scheduler = scheduler
         self.join_again()
 
+    def join_once(self, scheduler: BackgroundScheduler) -> None:
+        """Hand it to the scheduler for one call, now."""
+        self._scheduler = scheduler
+        scheduler.add_job(self.wake_here, id=self.name, misfire_grace_time=None)
+
     def join_again(self) -> None:
         """Count from now: the scheduler goes by the clock, and the clock was set back."""
         self._scheduler.add_job(

@@ -53,7 +53,7 @@ def _work(settings: Settings, owner: str, asked: _Asked) -> None:
     from ichnode.steps.illustrate import Readings, illustrate_next, pictures_are_late
     from ichnode.steps.node import open_node
     from ichnode.steps.register import active_digest, settle_active
-    from ichnode.worklist.associations import worker_is
+    from ichnode.worklist.boots import worker_is
 
     node = open_node(settings, owner.partition("/")[0])
     with node.worklist.write() as tx:

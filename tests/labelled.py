@@ -16,10 +16,9 @@ from ichnode.inference.engine import Engine
 from ichnode.steps.analyse import analyse_next
 from ichnode.steps.assemble import assemble_due
 from ichnode.steps.node import Node
-from ichnode.steps.recover import recover
 from ichnode.worklist import feedback, schema
 from tests.made import rows
-from tests.steps.spooled import CT, EXPLICIT_LE
+from tests.steps.spooled import CT, EXPLICIT_LE, started
 
 SIDE, PIXEL_MM, SLICES = 96, 2.2, 20
 
@@ -80,7 +79,7 @@ def answered_heads(node: Node, engine: Engine, template: Dataset, bleeding: dict
             write_dataset(stream, ds)
             data = stream.getvalue()
             node.spool.put_slice(part10_prefix(CT, ds.SOPInstanceUID, EXPLICIT_LE, "CT"), data, digest_of(data))
-    recover(node)
+    started(node)
     boot_at = node.now()
     node.now.forward(60)  # type: ignore[attr-defined]
     assemble_due(node, boot_at)

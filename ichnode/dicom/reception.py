@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from ichnode.dicom.greeting import OUT_OF_DESCRIPTORS, TLS_HANDSHAKE, no_handshake, not_a_request
 from ichnode.dicom.negotiation import MAX_REQUEST_BYTES
+from ichnode.dicom.port import OpenPort, alone
 from ichnode.dicom.secure import SecurePort, say_goodbye
 from ichnode.dicom.transport import HEADER_BYTES, AbortReason, PduType, abort_pdu, split_header
 from ichnode.dicom.waiting import Stage, Waiting, plain_address
@@ -25,7 +26,6 @@ from ichnode.log import get_logger
 
 log = get_logger(__name__)
 
-_BACKLOG = 1024
 _PAUSE_S = 0.2
 
 
@@ -44,6 +44,7 @@ class Reception:
         Called in this thread with connection, address and the encoded A-ASSOCIATE-RQ; takes the connection over.
     secure : SecurePort, optional
         TLS, and nothing else, on this port.
+    open_port : OpenPort
 
     Raises
     ------
@@ -60,11 +61,9 @@ class Reception:
         max_waiting: int,
         requested: Callable[[socket.socket, str, bytes], None],
         secure: SecurePort | None = None,
+        open_port: OpenPort = alone,
     ) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        both = host == "::" and socket.has_dualstack_ipv6()
-        self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
-        self._listener.setblocking(False)
+        self._listener = open_port(host, port)
         self.port: int = self._listener.getsockname()[1]
         self._artim_s = artim_s
         self._max_waiting = max_waiting

@@ -25,6 +25,7 @@ from ichnode.dicom.negotiation import (
     protocol_refusal,
 )
 from ichnode.dicom.places import Places
+from ichnode.dicom.port import OpenPort, alone
 from ichnode.dicom.reception import Reception
 from ichnode.dicom.secure import SecurePort
 from ichnode.dicom.services import Services, tell_refused
@@ -73,6 +74,7 @@ class StoreScp:
         With TLS; 0 is any free one.
     secure : SecurePort, optional
         Without it there is no TLS.
+    open_port : OpenPort
     """
 
     def __init__(
@@ -93,9 +95,10 @@ class StoreScp:
         reported: Take | None = None,
         tls_port: int = 0,
         secure: SecurePort | None = None,
+        open_port: OpenPort = alone,
     ) -> None:
         self._aet, self._host, self._port = aet, host, port
-        self._tls_port, self._secure = tls_port, secure
+        self._tls_port, self._secure, self._open_port = tls_port, secure, open_port
         self._limits = limits
         self._access = AccessList(aet, allowed, reporters)
         self._services = Services(self._access, storage_classes, syntaxes, reported is not None)
@@ -127,13 +130,9 @@ class StoreScp:
         limits = self._limits
         try:
             reception = Reception(
-                self._host,
-                port,
-                artim_s=limits.acse_timeout_s,
-                max_waiting=limits.max_waiting,
-                requested=lambda *request: self._requested(reception, *request),
-                secure=secure,
-            )
+                self._host, port, artim_s=limits.acse_timeout_s, max_waiting=limits.max_waiting, secure=secure,
+                requested=lambda *request: self._requested(reception, *request), open_port=self._open_port,
+            )  # fmt: skip
         except OSError as error:
             for other in self._receptions:
                 other.never_start()

@@ -78,10 +78,10 @@ def empty(node: Node, outlet: Outlet) -> datetime | None:
     name = outlet.name
     with node.worklist.read() as tx:
         circuit = deliveries.circuit(tx, name)
-        interrupted = deliveries.is_sending(tx, name)
+        interrupted = deliveries.is_sending(tx, name, node.boot_id)
     if interrupted:  # by an error in the middle of the call before this one
         with node.worklist.write() as tx:
-            deliveries.release_sending(tx, node.now(), destination=name)
+            deliveries.release_sending(tx, node.now(), of=node.boot_id, destination=name)
     with node.worklist.read() as tx:
         due = deliveries.next_delivery_at(tx, name)
     if due is None:

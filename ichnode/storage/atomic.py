@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
 import re
 import secrets
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from ichnode.errors import DiskFull
 
+_HOST = hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
 _PROCESS = secrets.token_hex(4)
 _number = itertools.count()
-_TEMPORARY = re.compile(r"\.(?P<pid>[0-9]+)-(?P<process>[0-9a-f]{8})-[0-9]+\.tmp")
+_TEMPORARY = re.compile(r"\.(?P<pid>[0-9]+)-(?P<host>[0-9a-f]{8})?(?P<process>[0-9a-f]{8})-[0-9]+\.tmp")
+_FOREIGN_S = 86400.0
+"""A half-written file of another host, whose processes cannot be seen from here, is left for so long."""
 
 
 def write_durable(
@@ -44,7 +50,7 @@ def write_durable(
     OSError
         Anything else the operating system says.
     """
-    temporary = path.with_name(f".{os.getpid()}-{_PROCESS}-{next(_number)}.tmp")
+    temporary = path.with_name(f".{os.getpid()}-{_HOST}{_PROCESS}-{next(_number)}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -81,6 +87,8 @@ def is_leftover(path: Path) -> bool:
     match = _TEMPORARY.fullmatch(path.name)
     if match is None:
         return False
+    if match["host"] not in (None, _HOST):
+        return time.time() - path.stat().st_mtime > _FOREIGN_S
     pid = int(match["pid"])
     if pid == os.getpid():
         # Process numbers come back: in a container the node always has the same one.

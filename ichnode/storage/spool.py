@@ -152,13 +152,23 @@ class Spool:
                     if _NAME.fullmatch(name) and entry.stat().st_mtime < at:
                         yield name
 
-    def slices(self) -> Iterator[tuple[str, int]]:
-        """Yield name and size in bytes of every stored instance, for the adoption of files without a row."""
+    def slices(self, before: float | None = None) -> Iterator[tuple[str, int]]:
+        """Yield name and size in bytes of every stored instance, for the adoption of files without a row.
+
+        Parameters
+        ----------
+        before : float or None
+            Only what was stored before that time, in seconds since the epoch.
+        """
         with os.scandir(self.root / _SLICES) as entries:
             for entry in entries:
                 name = f"{_SLICES}/{entry.name}"
-                if _NAME.fullmatch(name):
-                    yield name, entry.stat().st_size
+                if _NAME.fullmatch(name) is None:
+                    continue
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    facts = entry.stat()
+                    if before is None or facts.st_mtime < before:
+                        yield name, facts.st_size
 
     def sweep_temporary(self) -> int:
         """Remove what writers that died left half written; return how many. Complete files are never touched."""

@@ -36,6 +36,7 @@ def catch_up(tx: Connection, now: datetime) -> int:
         (deliveries.c.retry_since, waiting),
         (circuits.c.open_until, true()),
         (schema.studies.c.notices_due_at, true()),
+        (schema.boots.c.seen_at, true()),
         # Rather a reminder too early than one that waits for the time that comes a second time.
         (notices.c.escalate_at, notices.c.created_at > now),
     ):

@@ -5,6 +5,7 @@ Notices for channels are deliveries too, under the channel's name: one outbox, o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -130,19 +131,22 @@ def give_up(tx: Connection, now: datetime, destination: str, error: str, give_up
     return len(rows)
 
 
-def release_sending(tx: Connection, now: datetime, boot_id: str | None = None, destination: str | None = None) -> int:
+def release_sending(
+    tx: Connection, now: datetime, *, but_of: Collection[str] = (), of: str | None = None,
+    destination: str | None = None,
+) -> int:  # fmt: skip
     """Put back what was being sent when its sender died; the peer may get the same object twice, never two objects.
 
     Parameters
     ----------
-    boot_id : str or None
-        This start of the node; what it is sending itself is left alone.
-    destination : str or None
-        None: of every destination.
+    but_of : collection of str
+        Senders that are alive.
+    of, destination : str or None
+        Only what this sender had in hand, for this destination.
     """
-    chosen: list[ColumnElement[bool]] = [_D.c.state.in_(sources(DELIVERY, "try_again"))]
-    if boot_id is not None:
-        chosen.append(_D.c.sender != boot_id)
+    chosen: list[ColumnElement[bool]] = [_D.c.state.in_(sources(DELIVERY, "try_again")), _D.c.sender.not_in(but_of)]
+    if of is not None:
+        chosen.append(_D.c.sender == of)
     if destination is not None:
         chosen.append(_D.c.destination == destination)
     rows = tx.execute(_placed(*chosen)).all()
@@ -152,12 +156,10 @@ def release_sending(tx: Connection, now: datetime, boot_id: str | None = None, d
     return len(rows)
 
 
-def is_sending(tx: Connection, destination: str) -> bool:
-    """Tell whether something for a destination has been claimed and not yet answered."""
-    found = tx.scalar(
-        select(_D.c.id).where(_D.c.destination == destination, _D.c.state == DeliveryState.SENDING).limit(1)
-    )
-    return found is not None
+def is_sending(tx: Connection, destination: str, sender: str) -> bool:
+    """Tell whether a sender has claimed something for a destination and not yet answered."""
+    held = _D.c.destination == destination, _D.c.state == DeliveryState.SENDING, _D.c.sender == sender
+    return tx.scalar(select(_D.c.id).where(*held).limit(1)) is not None
 
 
 def retry_deliveries(tx: Connection, now: datetime, series_ids: list[int] | None) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 
 from ichnode.core.findings import Warned
 from ichnode.core.lifecycle import JOB, JobState, advance, sources, target
@@ -114,16 +115,17 @@ def fail(tx: Connection, now: datetime, job: Job, error: str, reason: Warned) ->
 
 
 def release_leases(
-    tx: Connection, now: datetime, boot_id: str, max_attempts: int, poison: Warned, dead_owner: str | None = None
-) -> int:
-    """Free the jobs of dead workers: of other boots, of an expired lease, or of `dead_owner`.
+    tx: Connection, now: datetime, living: Collection[str], max_attempts: int, poison: Warned,
+    dead_owner: str | None = None,
+) -> int:  # fmt: skip
+    """Free the jobs of dead workers: of boots that are not `living`, of an expired lease, or of `dead_owner`.
 
     Returns
     -------
     int
         How many were freed or, with their attempts used up, failed.
     """
-    gone = [_J.c.lease_owner.not_like(f"{boot_id}/%"), _J.c.lease_until < now]
+    gone = [and_(*(_J.c.lease_owner.not_like(f"{boot_id}/%") for boot_id in living)), _J.c.lease_until < now]
     if dead_owner is not None:
         gone.append(_J.c.lease_owner == dead_owner)
     rows = tx.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -117,9 +118,10 @@ def record_receipt(
     return Disposition.NEW, []
 
 
-def known_files(tx: Connection) -> set[str]:
-    """Return the names of all slices in the spool that have a row, or had one and are about to be unlinked."""
-    return {*tx.scalars(select(schema.instances.c.file)), *tx.scalars(select(upkeep_tables.removals.c.file))}
+def known_files(tx: Connection, files: Collection[str]) -> set[str]:
+    """Return those of some slices in the spool that have a row, or had one and are about to be unlinked."""
+    named, leaving = schema.instances.c.file, upkeep_tables.removals.c.file
+    return {*tx.scalars(select(named).where(named.in_(files))), *tx.scalars(select(leaving).where(leaving.in_(files)))}
 
 
 def _series_row(tx: Connection, receipt: Receipt) -> dict[str, Any]:

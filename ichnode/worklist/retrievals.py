@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -226,10 +227,10 @@ def give_up(tx: Connection, now: datetime, one: Retrieval, has: Here, reason: Wa
         _note(tx, now, "retrieval.failed", one, said=one.said, here=has.instances, reason=reason.code)
 
 
-def release(tx: Connection, now: datetime, boot_id: str) -> int:
-    """Let what an older boot was fetching be due again; its attempt stays counted. Returns how many."""
+def release(tx: Connection, now: datetime, living: Collection[str]) -> int:
+    """Let what boots were fetching that are not `living` be due again; its attempt stays counted. Returns how many."""
     rows = tx.execute(
-        select(*_COLUMNS).where(_T.c.state.in_(sources(RETRIEVAL, "try_again")), _T.c.boot_id != boot_id)
+        select(*_COLUMNS).where(_T.c.state.in_(sources(RETRIEVAL, "try_again")), _T.c.boot_id.not_in(living))
     ).all()
     for row in rows:
         let_go(tx, now, Retrieval(*row), now)

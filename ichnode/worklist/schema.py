@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-)
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy.schema import UniqueConstraint
 
 from ichnode.worklist.utc import UtcTime
 
@@ -32,6 +20,8 @@ boots = Table(
     Column("worker_state", String(16)),  # loading, ready, ended
     Column("worker_at", UtcTime),  # since when
     Column("worker_device", String(64)),
+    Column("place", String(64)),  # where the node runs; one at a time in each
+    Column("seen_at", UtcTime),  # when it last said that it is there
 )
 
 associations = Table(
@@ -44,6 +34,7 @@ associations = Table(
     Column("opened_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     Column("ending", String(16)),  # released, aborted, lost
+    Column("receiver", Integer),  # which process of the node has it; null is the first
     Index("associations_open", "boot_id", "ended_at"),
 )
 

@@ -15,10 +15,10 @@ import pytest
 
 from ichnode.config import Settings
 from ichnode.steps.node import open_node, utc_now
-from ichnode.steps.recover import recover
 from ichnode.worklist import schema, upkeep_tables
 from tests.made import Clock, rows
 from tests.steps.pruned import answered, files_of, state_of
+from tests.steps.spooled import started
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 
@@ -48,7 +48,7 @@ def test_killed_at_the_seam(seam, when, tmp_path, empty_worklist, head_ct, monke
     command = [sys.executable, "-m", "ichnode", "prune", "--config", str(config)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
     monkeypatch.delenv("CRASH_SEAM")
-    recover(node)
+    started(node)
     assert [row["id"] for row in rows(node.worklist, schema.series)] == [old]
     assert len(rows(node.worklist, schema.instances)) in (0, 3)
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -9,10 +9,9 @@ from pathlib import Path
 from ichnode.core.identity import digest_of
 from ichnode.core.reasons import because
 from ichnode.steps.node import Node
-from ichnode.steps.recover import recover
 from ichnode.worklist import assembly, deliveries, jobs, results, schema
 from tests.made import answer, claim, report_row, rows
-from tests.steps.spooled import put
+from tests.steps.spooled import put, started
 
 DAY_S = 86400.0
 
@@ -22,7 +21,7 @@ def answered(node: Node, files: Sequence[Path], *, sent: bool = True, fails: boo
     known = {row["id"] for row in rows(node.worklist, schema.series)}
     for file in files:
         put(node, file)
-    recover(node)
+    started(node)
     (series,) = [row for row in rows(node.worklist, schema.series) if row["state"] == "receiving"]
     with node.worklist.write() as tx:
         (due,) = assembly.due_series(tx, node.now().replace(year=node.now().year + 1))

@@ -13,6 +13,7 @@ from ichnode.dicom.access import Peer
 from ichnode.dicom.part10 import part10_prefix
 from ichnode.dicom.scp import Received
 from ichnode.steps.node import Node
+from ichnode.steps.recover import look_through_spool, recover
 
 CT, EXPLICIT_LE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 
@@ -44,3 +45,9 @@ def as_received(file: Path, **other: Any) -> Received:
         "peer": Peer("CT", "127.0.0.1", "ICHAI"), "association_id": None,
     }  # fmt: skip
     return Received(**{**request, **other})
+
+
+def started(node) -> None:
+    """Do what a start does: free what is held, look through the spool."""
+    recover(node)
+    look_through_spool(node)

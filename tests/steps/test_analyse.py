@@ -13,11 +13,11 @@ from ichnode.inference.engine import Engine
 from ichnode.steps import analyse, report
 from ichnode.steps.analyse import analyse_next
 from ichnode.steps.assemble import assemble_due
-from ichnode.steps.recover import free_leases, recover
+from ichnode.steps.recover import free_leases
 from ichnode.steps.report import report_next
 from ichnode.worklist import assembly, schema
 from tests.made import rows
-from tests.steps.spooled import encoded, put
+from tests.steps.spooled import encoded, put, started
 
 OWNER = "first boot/worker"
 
@@ -38,7 +38,7 @@ def closed(make_node, clock, slice_files, formats):
     node = make_node(destinations=[pacs])
     for file in slice_files:
         put(node, file)
-    recover(node)
+    started(node)
     boot_at = clock()
     clock.forward(30)
     assemble_due(node, boot_at)
@@ -81,10 +81,10 @@ def test_every_document_that_is_wanted_is_of_the_slices_and_not_of_a_localizer_a
     localizer.InstanceNumber, localizer.ImageOrientationPatient = 0, [1, 0, 0, 0, 0, -1]
     localizer.save_as(tmp_path / "localizer.dcm")
     put(node, tmp_path / "localizer.dcm")
-    recover(node)  # it came first
+    started(node)  # it came first
     for file in slice_files:
         put(node, file)
-    recover(node)
+    started(node)
     boot_at = clock()
     clock.forward(30)
     assemble_due(node, boot_at)

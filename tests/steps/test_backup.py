@@ -14,13 +14,12 @@ from ichnode.steps.backup import backup, restore
 from ichnode.steps.node import open_node
 from ichnode.steps.prune import prune
 from ichnode.steps.receive import receive_slice
-from ichnode.steps.recover import recover
 from ichnode.storage.holding import held
 from ichnode.worklist import deliveries, people, schema, upkeep_tables
 from ichnode.worklist.audit import NODE
 from tests.made import rows
 from tests.steps.pruned import DAY_S, answered, files_of
-from tests.steps.spooled import as_received
+from tests.steps.spooled import as_received, started
 
 PACS = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": 1}
 
@@ -55,7 +54,7 @@ def test_what_comes_back_is_what_was_there_and_what_waited_waits_on(node, clock,
     assert files_of(again) == files_of(node)
     for name in files_of(node):
         assert again.spool.path(name).read_bytes() == node.spool.path(name).read_bytes()
-    recover(again)
+    started(again)
     with again.worklist.write() as tx:
         assert len(deliveries.claim_deliveries(tx, clock(), "pacs", "second boot")) == 1
     again.worklist.dispose()

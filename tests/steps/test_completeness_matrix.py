@@ -247,12 +247,13 @@ def test_a_clock_set_back_after_the_last_slice(scene):
 
 
 def test_a_clock_set_back_while_the_node_was_down(scene):
-    from ichnode.steps.recover import recover
 
     one = scene.associate()
     scene.send(one, SLICES)
     scene.restart(-3600)
-    recover(scene.node)
+    from tests.steps.spooled import started
+
+    started(scene.node)
     scene.run(15)
     scene.check_final(SLICES)
 

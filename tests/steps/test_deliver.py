@@ -293,9 +293,10 @@ def test_a_node_that_died_while_sending_sends_the_same_object_again(node, clock,
     uid = outbox()
     with node.worklist.write() as tx:
         deliveries.claim_deliveries(tx, clock(), "pacs", "dead boot")
-    from ichnode.steps.recover import recover
 
-    recover(node)
+    from tests.steps.spooled import started
+
+    started(node)
     with pacs.listening():
         run(1)
     assert pacs.stored == [uid]

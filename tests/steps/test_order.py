@@ -15,7 +15,7 @@ from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import LOOKING
 from ichnode.steps.order import held, list_day, list_due, missing_of, place_backfill, place_priors
 from ichnode.steps.reconcile import look_due
-from ichnode.steps.recover import begin_boot, recover
+from ichnode.steps.recover import begin_boot
 from ichnode.worklist import alarms, deliveries, forgetting, jobs, notices, orders, retrievals, schema
 from ichnode.worklist.audit import NODE
 from ichnode.worklist.orders import Progress
@@ -25,6 +25,7 @@ from ichnode.worklist.standing_table import standings
 from tests.heads import series_uid, study_uid, write_head
 from tests.made import NOON, analysed_series, closed_series, events, rows, study_facts
 from tests.steps.giver import Giver, come
+from tests.steps.spooled import started
 
 DAYS = (date(2026, 2, 1), date(2026, 2, 3))
 
@@ -97,7 +98,7 @@ def test_it_goes_on_where_it_was_after_the_node_died(node, giver, clock):
     Fetcher(node).fetch_due()
     assert len(giver.gets) == 1
     again = replace(node, boot_id=begin_boot(node))
-    recover(again)
+    started(again)
     work(again)
     assert len(giver.gets) == 3
     assert progress(again, order).fetched == 3

@@ -17,14 +17,13 @@ from ichnode.steps.export import _series as _export_series
 from ichnode.steps.labels import patient_digest
 from ichnode.steps.prune import Plan, node_id, plan, prune, sweep_strays
 from ichnode.steps.receive import receive_slice
-from ichnode.steps.recover import recover
 from ichnode.steps.restraint import Restraint
 from ichnode.steps.stack import stack_of
 from ichnode.storage.holding import held as holding
 from ichnode.worklist import feedback, forgetting, lab, model_tables, retractions, schema, standings, upkeep_tables
 from tests.made import events, rows
 from tests.steps.pruned import DAY_S, answered, deliver_all, files_of, state_of
-from tests.steps.spooled import as_received
+from tests.steps.spooled import as_received, started
 
 PACS = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": 1}
 
@@ -296,7 +295,7 @@ def test_killed_between_mark_and_unlink_nothing_is_adopted_and_it_goes_on(node, 
         patch.setattr(pruning, "_unlink", lambda _: (0, 0))
         assert prune(node).series == 1
     assert len(files_of(node)) == len(rows(node.worklist, upkeep_tables.removals)) == 5
-    recover(node)
+    started(node)
     assert rows(node.worklist, schema.instances) == [], "no file of a purged series is taken for a new one"
     assert prune(node).files == 5
     assert files_of(node) == []

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from ichnode.core.identity import digest_of
 from ichnode.steps.receive import receive_slice
-from ichnode.steps.recover import begin_boot, free_leases, recover, worker_ended
+from ichnode.steps.recover import begin_boot, free_leases, worker_ended
 from ichnode.steps.report import report_next
-from ichnode.worklist import associations, schema
+from ichnode.worklist import associations, boots, schema
 from tests.made import claim, closed_series, events, rows
-from tests.steps.spooled import altered, as_received, encoded, put
+from tests.steps.spooled import altered, as_received, encoded, put, started
 
 
 def test_an_orphan_is_adopted(make_node, clock, slice_files):
     node = make_node()
     names = [put(node, file) for file in slice_files[:5]]
-    recover(node)
+    started(node)
     instances = rows(node.worklist, schema.instances)
     assert sorted(i["file"] for i in instances) == sorted(names)
     assert {i["association_id"] for i in instances} == {None}
@@ -32,7 +32,7 @@ def test_an_orphan_is_adopted(make_node, clock, slice_files):
 def test_what_was_adopted_and_comes_again_is_a_duplicate(make_node, clock, slice_files):
     node = make_node()
     put(node, slice_files[0])
-    recover(node)
+    started(node)
     assert receive_slice(node, as_received(slice_files[0])) == 0x0000
     (series,) = rows(node.worklist, schema.series)
     assert series["received"] == 1
@@ -43,11 +43,11 @@ def test_starting_again_and_again_changes_nothing(make_node, clock, slice_files)
     node = make_node()
     for file in slice_files[:3]:
         put(node, file)
-    recover(node)
+    started(node)
     clock.forward(1)
     before = [rows(node.worklist, table) for table in (schema.instances, schema.series, schema.journal)]
-    recover(node)
-    recover(node)
+    started(node)
+    started(node)
     assert [rows(node.worklist, table) for table in (schema.instances, schema.series, schema.journal)] == before
 
 
@@ -57,7 +57,7 @@ def test_half_written_files_are_swept_and_whole_ones_are_not(make_node, slice_fi
     folder = node.spool.path(name).parent
     half = folder / ".999999999-deadbeef-7.tmp"
     half.write_bytes(b"half a slice")
-    recover(node)
+    started(node)
     assert not half.exists()
     assert node.spool.path(name).exists()
 
@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_read_is_kept_and_holds_up_nothing(make_node, slic
     node = make_node()
     bad = node.spool.put_slice(b"", b"not a data set", digest_of(b"not a data set"))
     put(node, slice_files[0])
-    recover(node)
+    started(node)
     assert node.spool.path(bad).exists()
     assert len(rows(node.worklist, schema.instances)) == 1
 
@@ -74,9 +74,9 @@ def test_a_file_that_cannot_be_read_is_kept_and_holds_up_nothing(make_node, slic
 def test_an_orphan_with_other_content_under_a_known_uid_is_kept_and_flagged(make_node, slice_files):
     node = make_node()
     put(node, slice_files[0])
-    recover(node)
+    started(node)
     other = put(node, slice_files[0], altered)
-    recover(node)
+    started(node)
     assert node.spool.path(other).exists()
     assert [i["conflict"] for i in rows(node.worklist, schema.instances)] == [False, True]
     assert events(node.worklist)[-1] == "slice.conflict"
@@ -88,7 +88,7 @@ def test_an_adopted_series_is_answered(make_node, clock, slice_files):
     node = make_node()
     for file in slice_files:
         put(node, file)
-    recover(node)
+    started(node)
     boot_at = clock()
     for _ in range(10):
         clock.at = assemble_due(node, boot_at) or clock()
@@ -102,12 +102,12 @@ def test_leases_of_dead_boots_and_associations_they_left_open(make_node, clock):
 
     node = make_node()
     with node.worklist.write() as tx:
-        old = associations.begin_boot(tx, clock(), "1")
+        old = boots.begin_boot(tx, clock(), "1")
         associations.open_association(tx, clock(), old, "127.0.0.1", "CT")
     closed_series(node.worklist, clock)
     claim(node.worklist, clock, owner=f"{old}/worker")
     node = replace(node, boot_id=begin_boot(node))
-    recover(node)
+    started(node)
     assert [row["ending"] for row in rows(node.worklist, schema.associations)] == ["lost"]
     assert claim(node.worklist, clock, owner=f"{node.boot_id}/worker").attempts == 2
 
@@ -128,10 +128,10 @@ def test_no_file_descriptor_is_left_open(make_node, slice_files):
     node = make_node()
     for file in slice_files[:3]:
         put(node, file)
-    recover(node)
+    started(node)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
-        recover(node)
+        started(node)
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
@@ -140,7 +140,7 @@ def test_a_worker_is_ended_when_it_has_ended_and_not_because_reports_are_looked_
     node = make_node()
     node = replace(node, boot_id=begin_boot(node))
     with node.worklist.write() as tx:
-        associations.worker_is(tx, node.now(), node.boot_id, "ready", "cpu")
+        boots.worker_is(tx, node.now(), node.boot_id, "ready", "cpu")
 
     def worker():
         (boot,) = rows(node.worklist, schema.boots)

@@ -11,13 +11,12 @@ from ichnode.reporting.rejection import REJECTION_NOTE
 from ichnode.steps.analyse import analyse_next
 from ichnode.steps.assemble import assemble_due
 from ichnode.steps.deliver import deliver_due
-from ichnode.steps.recover import recover
 from ichnode.steps.report import file_outcome
 from ichnode.steps.retract import reject_next
 from ichnode.worklist import assembly, jobs, retractions, schema
 from tests.made import claim, rows
 from tests.steps.pacs import Pacs
-from tests.steps.spooled import put
+from tests.steps.spooled import put, started
 
 SR, ENHANCED_SR = "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.88.22"
 
@@ -42,7 +41,7 @@ def node(make_node, clock, slice_files, archives):
     node = make_node(destinations=both)
     for file in slice_files:
         put(node, file)
-    recover(node)
+    started(node)
     boot_at = clock()
     clock.forward(30)
     assemble_due(node, boot_at)

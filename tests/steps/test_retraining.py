@@ -21,7 +21,7 @@ def scheduled(make_node):
 
     def schedule(expression):
         scheduler, stopping = BackgroundScheduler(timezone="UTC"), threading.Event()
-        schedule_retraining(make_node(retrain={"schedule": expression}), scheduler, stopping)
+        schedule_retraining(make_node(retrain={"schedule": expression}), scheduler, stopping, lambda: True)
         return scheduler.get_jobs(), stopping
 
     return schedule

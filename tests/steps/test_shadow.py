@@ -9,13 +9,12 @@ from ichnode.inference.engine import Engine
 from ichnode.steps import shadow
 from ichnode.steps.analyse import analyse_next
 from ichnode.steps.assemble import assemble_due
-from ichnode.steps.recover import recover
 from ichnode.steps.register import IMPORT, take_in
 from ichnode.steps.shadow import shadow_next
 from ichnode.worklist import model_tables, models, schema, shadows
 from tests.bundles import write_tiny_bundle
 from tests.made import events, rows
-from tests.steps.spooled import put
+from tests.steps.spooled import put, started
 
 OWNER = "first boot/worker"
 SENT = (schema.results, schema.reports, schema.deliveries, schema.notices, schema.jobs, schema.commitments)
@@ -41,7 +40,7 @@ def node(make_node, clock, slice_files, engine, other_engine):
         models.shadow(tx, clock(), other_engine.bundle.digest)
     for file in slice_files:
         put(node, file)
-    recover(node)
+    started(node)
     boot_at = clock()
     clock.forward(30)
     assemble_due(node, boot_at)

@@ -12,11 +12,11 @@ from ichnode.core.planes import decode
 from ichnode.dicom.decoding import Decoders
 from ichnode.dicom.part10 import part10_prefix
 from ichnode.errors import BadObject
-from ichnode.steps.recover import recover
 from ichnode.steps.stack import part_of, stack_of
 from ichnode.worklist import schema
 from tests.dicom.made_ct import UNCOMPRESSED, ct_dataset, encode, enhanced_ct, head_hu
 from tests.made import rows
+from tests.steps.spooled import started
 
 EXPLICIT = UNCOMPRESSED[1]
 SYNTAXES = (EXPLICIT, UNCOMPRESSED[2], RLELossless, JPEG2000Lossless, JPEGLSLossless)
@@ -34,7 +34,7 @@ def arrive(node, *datasets, syntax=EXPLICIT):
         node.spool.put_slice(
             part10_prefix(ds.SOPClassUID, ds.SOPInstanceUID, syntax, "CT"), data, digest_of(data)
         )  # fmt: skip
-    recover(node)
+    started(node)
     return rows(node.worklist, schema.series)[-1]["id"]
 
 

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ichnode.core.lifecycle import DeliveryState
 from ichnode.steps.certificates import worries
 from ichnode.web.measurements import Measurements
-from ichnode.worklist import associations, readings, schema
+from ichnode.worklist import boots, readings, schema
 from ichnode.worklist.standing_table import standings
 from ichnode.worklist.tally import Tally
 from tests.certificates import Authority
@@ -136,7 +136,7 @@ class TestByNetwork:
 def begin(node, state):
     with node.worklist.write() as tx:
         tx.execute(schema.boots.insert().values(id="boot", started_at=node.now(), version="1"))
-        associations.worker_is(tx, node.now(), "boot", state, "cpu")
+        boots.worker_is(tx, node.now(), "boot", state, "cpu")
 
 
 def test_ready_once_the_worker_is_and_no_more_when_it_stops(node, served, stranger):

@@ -9,7 +9,7 @@ import pytest
 
 from ichnode.core.control import chart_of
 from ichnode.steps.node import SOURCE
-from ichnode.worklist import associations, deliveries, pauses, schema
+from ichnode.worklist import associations, boots, deliveries, pauses, schema
 from ichnode.worklist.people import audit
 from tests.made import analysed_series, answer, claim, closed_series, events, finish, rows, study_facts
 
@@ -39,11 +39,11 @@ def test_all_is_well(people, visitor):
 
 def test_who_sends_and_how_the_worker_is(people, visitor):
     with people.worklist.write() as tx:
-        boot = associations.begin_boot(tx, people.now(), "1")
+        boot = boots.begin_boot(tx, people.now(), "1")
         tx.execute(schema.boots.update().values(id="boot"))
         opened = associations.open_association(tx, people.now(), "boot", "192.0.2.5", "CT2")
         associations.end_association(tx, people.now(), opened, "aborted")
-        associations.worker_is(tx, people.now(), "boot", "ready", "cuda:0")
+        boots.worker_is(tx, people.now(), "boot", "ready", "cuda:0")
     assert boot != "boot"
     said = words(visitor("reader").get("/node").text)
     assert "CT2 192.0.2.5 12:00 1 0 1" in said

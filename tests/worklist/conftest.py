@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ichnode.worklist import associations
+from ichnode.worklist import boots
 from ichnode.worklist.database import Worklist
 from tests.made import Clock
 
@@ -18,8 +18,8 @@ def clock():
 
 
 ON_BOTH = {
-    "test_assembly", "test_associations", "test_concurrency", "test_database", "test_deliveries", "test_jobs",
-    "test_receipts", "test_results",
+    "test_assembly", "test_associations", "test_boots", "test_concurrency", "test_database", "test_deliveries",
+    "test_jobs", "test_receipts", "test_results",
 }  # fmt: skip
 """Modules whose tests run on SQLite and on PostgreSQL; the others go through the same transactions once more."""
 ON_SQLITE = pytest.mark.parametrize("worklist", ["sqlite"], indirect=True)
@@ -50,4 +50,4 @@ def worklist(request, tmp_path):
 @pytest.fixture
 def boot_id(worklist, clock):
     with worklist.write() as tx:
-        return associations.begin_boot(tx, clock(), "1")
+        return boots.begin_boot(tx, clock(), "1")

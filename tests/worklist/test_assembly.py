@@ -79,10 +79,10 @@ def test_a_slice_that_came_meanwhile_is_not_put_off(worklist, clock):
 
 
 def test_an_end_of_association_that_came_meanwhile_is_not_put_off(worklist, clock):
-    from ichnode.worklist import associations
+    from ichnode.worklist import associations, boots
 
     with worklist.write() as tx:
-        boot = associations.begin_boot(tx, clock(), "1")
+        boot = boots.begin_boot(tx, clock(), "1")
         one = associations.open_association(tx, clock(), boot, "127.0.0.1", "CT")
     take(worklist, head_slices(2), clock(), association_id=one)
     row = series_row(worklist)

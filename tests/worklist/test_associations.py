@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ichnode.worklist import assembly, associations, schema
+from ichnode.worklist import assembly, associations, boots, schema
 from tests.made import closed_series, head_slices, rows, series_row, study_facts, take
 
 
@@ -70,7 +70,7 @@ def test_a_new_boot_loses_what_the_old_one_left_open(worklist, clock, opened, en
     ended(over)
     clock.forward(60)
     with worklist.write() as tx:
-        associations.begin_boot(tx, clock(), "2")
+        boots.begin_boot(tx, clock(), "2")
     before, after = rows(worklist, schema.associations)
     assert (before["ending"], before["ended_at"]) == ("lost", clock())
     assert after["ending"] == "released"
@@ -105,6 +105,6 @@ def test_the_end_makes_its_series_due_now_and_no_other(worklist, clock, opened, 
 def test_an_orderly_stop_is_recorded(worklist, clock, boot_id):
     clock.forward(10)
     with worklist.write() as tx:
-        associations.end_boot(tx, clock(), boot_id)
+        boots.end_boot(tx, clock(), boot_id)
     (row,) = rows(worklist, schema.boots)
     assert (row["id"], row["ended_at"], row["version"]) == (boot_id, clock(), "1")

@@ -174,8 +174,8 @@ def test_a_new_boot_sends_again_what_the_dead_one_was_sending(worklist, clock):
     claimed(worklist, clock, sender="old")
     clock.forward(3)
     with worklist.write() as tx:
-        assert deliveries.release_sending(tx, clock(), "old") == 0, "it still runs"
-        assert deliveries.release_sending(tx, clock(), "new") == 1
+        assert deliveries.release_sending(tx, clock(), but_of=["old"]) == 0, "it still runs"
+        assert deliveries.release_sending(tx, clock(), but_of=["new"]) == 1
     row = the_row(worklist)
     assert (row["state"], row["not_before"], row["attempts"]) == ("pending", clock(), 1)
     assert events(worklist)[-1] == "delivery.released"
@@ -186,10 +186,12 @@ def test_an_interrupted_call_for_one_destination_is_taken_up(worklist, clock):
     claimed(worklist, clock)
     claimed(worklist, clock, "archive")
     with worklist.write() as tx:
-        assert deliveries.is_sending(tx, "pacs")
-        assert deliveries.release_sending(tx, clock(), destination="pacs") == 1
-        assert not deliveries.is_sending(tx, "pacs")
-        assert deliveries.is_sending(tx, "archive")
+        assert deliveries.is_sending(tx, "pacs", "boot")
+        assert not deliveries.is_sending(tx, "pacs", "another node")
+        assert deliveries.release_sending(tx, clock(), of="another node", destination="pacs") == 0
+        assert deliveries.release_sending(tx, clock(), of="boot", destination="pacs") == 1
+        assert not deliveries.is_sending(tx, "pacs", "boot")
+        assert deliveries.is_sending(tx, "archive", "boot")
 
 
 def test_backlog(worklist, clock):

@@ -27,7 +27,7 @@ POISON = Warned("ANALYSIS_FAILED", "Every attempt ended its worker process.")
 
 def release(worklist, clock, boot_id="boot", max_attempts=3, dead_owner=None):
     with worklist.write() as tx:
-        return jobs.release_leases(tx, clock(), boot_id, max_attempts, POISON, dead_owner)
+        return jobs.release_leases(tx, clock(), [boot_id], max_attempts, POISON, dead_owner)
 
 
 def fail(worklist, clock, job):

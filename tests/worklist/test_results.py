@@ -174,7 +174,7 @@ def test_what_a_dead_boot_was_sending_when_the_next_result_came_is_not_sent_afte
     job = next_revision(worklist, clock, 4)
     assert finish(worklist, clock, job, answer(job))
     with worklist.write() as tx:
-        deliveries.release_sending(tx, clock(), "new boot")
+        deliveries.release_sending(tx, clock(), but_of=["new boot"])
     assert states(worklist) == ["withdrawn", "pending"]
 
 

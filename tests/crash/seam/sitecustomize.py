@@ -1,7 +1,8 @@
 """Loaded by every Python process whose PYTHONPATH holds this folder: kills the process at the seam CRASH_SEAM names.
 
-``CRASH_SEAM=module:qualified.name:before|after:n`` sends SIGKILL to the process itself before or after the n-th call of
-that function. The function is wrapped when its module has been imported; the program under test knows nothing of it.
+``CRASH_SEAM=module:qualified.name:before|after|stop:n`` sends SIGKILL to the process itself before or after the n-th
+call of that function, or lets it stand still before it.
+The function is wrapped when its module has been imported; the program under test knows nothing of it.
 """
 
 import functools
@@ -22,10 +23,12 @@ if "CRASH_SEAM" in os.environ:
             nonlocal calls
             calls += 1
             last = calls == int(NUMBER)
+            if last and WHEN == "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
             if last and WHEN == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
             value = function(*args, **kwargs)
-            if last:
+            if last and WHEN == "after":
                 os.kill(os.getpid(), signal.SIGKILL)
             return value
 

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from ichnode.core.feedback import Feedback, Label
 from ichnode.core.findings import Warned
-from ichnode.worklist import assembly, associations, deliveries, feedback, models, standings
+from ichnode.worklist import assembly, associations, boots, deliveries, feedback, models, standings
 from tests.browser.axe import AXE, serious_findings
 from tests.conftest import missing
 from tests.made import analysed_series, answer, claim, closed_series, finish, head_slices, series_row, study_facts, take
@@ -31,12 +31,12 @@ ATTACK = "\"'><img src=x onerror=window.hacked=1><script>window.hacked=1</script
 def lively(morning):
     """A node that has been at work: a worker, a scanner with a chart, sources."""
     with morning.worklist.write() as tx:
-        associations.begin_boot(tx, morning.now(), "0.1.0")
+        boots.begin_boot(tx, morning.now(), "0.1.0")
         tx.exec_driver_sql("update boots set id = 'boot'")
         for aet, ending in (("CT2", "released"), ("CT7", "aborted")):
             opened = associations.open_association(tx, morning.now(), "boot", "192.0.2.5", aet)
             associations.end_association(tx, morning.now(), opened, ending)
-        associations.worker_is(tx, morning.now(), "boot", "ready", "cpu")
+        boots.worker_is(tx, morning.now(), "boot", "ready", "cpu")
         for digest, version in (("3f9a1c7be204" + "0" * 52, "1.1"), ("8d02c4a91e55" + "0" * 52, "1.2")):
             models.register(tx, morning.now(), digest, "ct-ich", version, "retrain")
         models.install(tx, morning.now(), "3f9a1c7be204" + "0" * 52, pinned=False)
@@ -129,7 +129,7 @@ def test_no_string_of_a_data_set_is_taken_for_anything_but_text(morning, somebod
     with morning.worklist.write() as tx:
         row = series_row(morning.worklist, hostile)
         assert assembly.ignore(tx, morning.now(), row, "x", Warned("NOT_HEAD", f"It is {ATTACK}."), {}, False)
-        associations.begin_boot(tx, morning.now(), "1")
+        boots.begin_boot(tx, morning.now(), "1")
         boot = tx.exec_driver_sql("select id from boots").scalar()
         associations.open_association(tx, morning.now(), str(boot), "192.0.2.9", "<script>x")
     for i in range(9):

@@ -15,11 +15,10 @@ from ichnode.dicom.pixels import read_hounsfield
 from ichnode.inference.bundle import Bundle
 from ichnode.steps.assemble import assemble_due, look_at
 from ichnode.steps.node import Node
-from ichnode.steps.recover import recover
 from ichnode.steps.report import file_outcome
 from ichnode.worklist import jobs
 from tests.made import Clock
-from tests.steps.spooled import put
+from tests.steps.spooled import put, started
 
 THRESHOLD = 0.5
 HOT = (14, 15, 16, 17)
@@ -40,7 +39,7 @@ def answer(node: Node, clock: Clock, files: Sequence[Path], bundle: Bundle, posi
     """Take a series in and file an answer of it."""
     for file in files:
         put(node, file)
-    recover(node)
+    started(node)
     boot_at = clock()
     clock.forward(60)
     assemble_due(node, boot_at)
