@@ -109,6 +109,7 @@ REQUIREMENTS = (
     Requirement("R24", "A database of another version is brought up to date, or refused in a sentence.", (
         "worklist/database::migrations_from_an_empty_file_give_the_tables_of_the_code", "worklist/database::a_worklist_of_a_newer_version_is_refused",
         "steps/upgrade::every_earlier_schema_comes_up_with_all_its_slices", "steps/upgrade::rolled_back_to_a_backup_of_the_worklist_what_came_since_is_adopted",
+        "steps/upgrade::what_the_program_of_the_first_schema_left_when_it_was_killed_goes_on_under_this_one",
         "steps/upgrade::a_newer_worklist_is_refused_and_left_as_it_was",
     )),
     Requirement("R25", "What the archive has and did not send is looked for, fetched and answered, bounded for each series; where `[source]` fetches.", (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from ichnode.config import Settings
 from ichnode.core.identity import digest_of
 from ichnode.dicom.header import parse_file
 from ichnode.errors import PermanentError
+from ichnode.steps.backup import backup
+from ichnode.steps.deliver import deliver_due
 from ichnode.steps.node import open_node
 from ichnode.steps.receive import receive_slice
 from ichnode.steps.recover import begin_boot
@@ -24,7 +27,10 @@ from ichnode.storage.spool import Spool
 from ichnode.worklist import database, deliveries, receipts, schema, views
 from ichnode.worklist.copying import copy_of
 from ichnode.worklist.database import Worklist
+from tests.heads import write_head
 from tests.made import Clock, rows
+from tests.steps.giver import come
+from tests.steps.pacs import Pacs
 from tests.steps.spooled import as_received, put, started
 
 PACS = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": 1}
@@ -106,6 +112,39 @@ def test_every_earlier_schema_comes_up_with_all_its_slices(old_data, slice_files
     assert delivery.file == report
     assert receive_slice(node, as_received(slice_files[4])) == 0
     assert rows(node.worklist, schema.series)[0]["received"] == 5
+    node.worklist.dispose()
+
+
+LEFT = Path(__file__).with_name("left_by_schema_0001.zip")
+"""What the program itself left, as it was when there was one schema, killed with SIGKILL: a head that is answered and
+whose report the PACS did not take, and six of twelve slices of another one, as `tests.heads` writes them. The log of
+the worklist is part of it."""
+
+
+def test_what_the_program_of_the_first_schema_left_when_it_was_killed_goes_on_under_this_one(tmp_path):
+    data, pacs = tmp_path / "data", Pacs()
+    shutil.unpack_archive(LEFT, data)
+    lies = {name for name, _ in Spool(data / "spool").slices()}
+    assert len(lies) == 18
+    to = {**PACS, "aet": pacs.aet, "port": pacs.port}
+    sections = {"node": {"data": str(data)}, "destinations": [to], "receive": {"low_disk_bytes": 0}}
+    clock = Clock()
+    clock.at = datetime(2026, 11, 26, tzinfo=UTC)
+    node = replace(open_node(Settings.model_validate(sections)), now=clock)
+    node = replace(node, boot_id=begin_boot(node))
+    started(node)
+    with node.worklist.read() as tx:
+        assert receipts.known_files(tx, lies) == lies
+    answered, receiving = rows(node.worklist, schema.series)
+    assert (answered["state"], answered["received"]) == ("closed", 12)
+    assert (receiving["state"], receiving["received"]) == ("receiving", 6)
+    with pacs.listening():
+        deliver_due(node, node.settings.destinations[0])
+    (report,) = rows(node.worklist, schema.reports)
+    assert pacs.stored == [report["sop_instance_uid"]]
+    come(node, write_head(tmp_path, "receiving")[6:])
+    assert rows(node.worklist, schema.series)[1]["received"] == 12
+    assert backup(node, tmp_path / "copy", None, lambda *_: None).files == 24 + 1
     node.worklist.dispose()
 
 
