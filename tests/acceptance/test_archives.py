@@ -1,22 +1,21 @@
-"""The real node and archives other than Orthanc by C-MOVE: DCMTK's, which counts nothing, and DICOMweb."""
+"""What did not come, and a backfill, in the real node with other archives: DCMTK's by C-MOVE, and DICOMweb."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ichnode.worklist import orders
 from ichnode.worklist.retrieval_tables import retrievals as table
 from tests.conftest import find_component
 from tests.heads import study_uid, write_head
 from tests.made import rows
 from tests.peers import Dcmqrscp, free_port, run_dcmtk, wait_until
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 QUICK = {"patience_s": 0.5, "look_every_s": 1, "first_retry_s": 0.5, "longest_retry_s": 1, "look_back_h": 48}
 
 
@@ -33,46 +32,46 @@ def heads(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=["c-move from dcmqrscp", "wado-rs from dicomweb"])
-def source(request, heads, tmp_path, start_orthanc):
-    """(the port of the node, its [source]); the archive has the heads."""
-    port = free_port()
-    if request.param.startswith("wado"):
-        orthanc = start_orthanc(plugins=True)
-        for file in sorted(heads.rglob("*.dcm")):
-            orthanc.upload(file)
-        url = f"http://127.0.0.1:{orthanc.http_port}/dicom-web"
-        yield port, {"url": url, "retrieve": "wado-rs", "allow_plain_http": True, **QUICK}
-        return
-    with Dcmqrscp(tmp_path / "dcmqrscp", find_component("dcmqrscp", "dcmtk"), known={"ICHAI": port}) as peer:
-        run_dcmtk(find_component("storescu", "dcmtk"), "+sd", "+r", "-aec", peer.aet, "127.0.0.1", peer.port, heads)
-        yield port, {"aet": peer.aet, "port": peer.port, "retrieve": "c-move", **QUICK}
+def what_is_fetched(node):
+    return {row["study_instance_uid"] for row in rows(node.worklist, table) if row["state"] == "fetched"}
 
 
-def test_what_did_not_come_is_fetched_over_a_reload_and_a_backfill_brings_the_rest(node_for, source):
-    port, section = source
-    node = node_for(None, node={"port": port}, source={**section, "attempts": 1})
-
-    def fetched(*names):
-        return {row["study_instance_uid"] for row in rows(node.worklist, table) if row["state"] == "fetched"} == {
-            study_uid(name) for name in names
-        }
-
-    wait_until(lambda: rows(node.worklist, table), 60, "it has looked")
-    with node.config.open("a") as config:
-        config.write("\n[retention]\nleast_days = 2\n")
-    os.kill(
-        node.pid, signal.SIGHUP
-    )  # in the middle of a retrieval, or between two: no attempt is lost, and there is one
-    wait_until(lambda: fetched("new0", "new1") and node.settled(), 120, "what had not come is here and answered")
-    assert "config.reloaded" in node.log
-    command = [sys.executable, "-m", "ichnode", "backfill", "--config", str(node.config)]
-    asked = [*command, "--from", f"{day(30):%Y-%m-%d}", "--to", f"{day(30):%Y-%m-%d}"]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=False)
-    assert "1 series of 1 studies fetched, 0 could not be: order 1 is done" in done.stdout, done.stderr
-    node.wait_settled()
+def all_comes(node):
+    """What the looks miss comes, then what a backfill asks for; and all of it is answered."""
+    recent, all_of = {study_uid("new0"), study_uid("new1")}, {study_uid(name) for name in ("new0", "new1", "old")}
+    wait_until(lambda: what_is_fetched(node) == recent, 180, "what had not come is here")
+    with node.worklist.write() as tx:
+        last_month = f"{day(30):%Y%m%d}"
+        orders.place(tx, datetime.now(UTC), orders.BACKFILL, first_date=last_month, last_date=last_month)
+    wait_until(lambda: what_is_fetched(node) == all_of, 180, "the backfill is here")
+    wait_until(lambda: len(node.studies()) == 3 and node.settled(), 180, "all are answered")
     assert {series["received"] for series in node.series()} == {12}
     assert {study["verdict"] for study in node.studies()} <= {"positive", "negative"}
-    assert (len(node.studies()), fetched("new0", "new1", "old")) == (3, True)
+    assert {row["state"] for row in rows(node.worklist, table)} == {"fetched"}
     assert "DOE" not in node.log
+
+
+def test_by_c_move_from_an_archive_that_counts_nothing_with_a_reload_in_between(node_for, heads, tmp_path):
+    port = free_port()
+    with Dcmqrscp(tmp_path / "dcmqrscp", find_component("dcmqrscp", "dcmtk"), known={"ICHAI": port}) as peer:
+        run_dcmtk(find_component("storescu", "dcmtk"), "+sd", "+r", "-aec", peer.aet, "127.0.0.1", peer.port, heads)
+        # One attempt a series: the reload, in the middle of a retrieval or before, must not cost it.
+        source = {"aet": peer.aet, "port": peer.port, "retrieve": "c-move", "attempts": 1, **QUICK}
+        node = node_for(None, node={"port": port}, source=source)
+        wait_until(lambda: rows(node.worklist, table), 180, "it has looked")
+        with node.config.open("a") as config:
+            config.write("\n[retention]\nleast_days = 2\n")
+        os.kill(node.pid, signal.SIGHUP)
+        wait_until(lambda: "config.reloaded" in node.log, 180, "the reload begins")
+        all_comes(node)
+        assert node.stop() == 0
+
+
+def test_by_wado_rs_from_dicomweb(node_for, heads, start_orthanc):
+    orthanc = start_orthanc(plugins=True)
+    for file in sorted(heads.rglob("*.dcm")):
+        orthanc.upload(file)
+    url = f"http://127.0.0.1:{orthanc.http_port}/dicom-web"
+    node = node_for(None, source={"url": url, "retrieve": "wado-rs", "allow_plain_http": True, **QUICK})
+    all_comes(node)
     assert node.stop() == 0

@@ -116,7 +116,7 @@ REQUIREMENTS = (
         "acceptance/silence::one_of_twenty_is_dropped_at_the_router_and_comes_all_the_same", "steps/reconcile::an_archive_that_counts_more_than_it_gives_makes_no_loop",
         "steps/reconcile::an_archive_that_is_down_is_asked_seldom_and_all_is_fetched_when_it_is_back", "steps/reconcile::after_a_long_silence_the_look_goes_back_as_far",
         "steps/fetch::what_the_service_cannot_give_costs_that_series_its_attempts_and_the_others_nothing",
-        "acceptance/archives::what_did_not_come_is_fetched_over_a_reload_and_a_backfill_brings_the_rest",
+        "acceptance/archives::by_c_move_from_an_archive_that_counts_nothing_with_a_reload_in_between", "acceptance/archives::by_wado_rs_from_dicomweb",
         "steps/fetch_ending::c_move_to_a_node_that_takes_no_more_is_no_fault_of_the_archive",
     )),
     Requirement("R26", "What is fetched by order (backfill, priors) comes behind all that somebody waits for, survives a crash, and is told to no channel.", (
