@@ -27,7 +27,8 @@ def split_patients(
     shares : mapping of part to share
         Of `SPLITS`; they add up to 1.
     kept : mapping of patient to part, optional
-        Who has a part already keeps it, so that a frozen test set stays frozen while data are added.
+        Who has a part already keeps it, so that a frozen test set stays frozen while data are added. Who is in a part
+        of share 0 takes nothing of the others' shares.
     seed : int
 
     Returns
@@ -47,9 +48,10 @@ def split_patients(
     parts = dict(kept or {})
     for group in groups.values():
         counts = {part: sum(parts.get(patient) == part for patient in group) for part in shares}
+        total = sum(patient not in parts or shares.get(parts[patient], 0) > 0 for patient in group)
         for patient in group:
             if patient not in parts:
-                part = max(shares, key=lambda name: shares[name] * len(group) - counts[name])
+                part = max(shares, key=lambda name: shares[name] * total - counts[name])
                 parts[patient] = part
                 counts[part] += 1
     return parts

@@ -160,3 +160,18 @@ def test_every_part_gets_its_share_of_the_rare():
         assert [given.count(name) for name in SHARES] == [round(share * (last - first)) for share in SHARES.values()]
     with pytest.raises(DataSetError, match="add up"):
         split_patients(scans, {"train": 0.5, "test": 0.6})
+
+
+def test_who_was_given_to_a_part_of_no_share_takes_nothing_from_the_others():
+    """As RSNA is: unlabelled patients of the competition's test bear nothing that is known."""
+    given = {f"test{n}": "test" for n in range(100)}
+    scans = (
+        [scan(name) for name in given]
+        + [scan(f"p{n}") for n in range(100)]
+        + [scan(f"b{n}", bleeds=(4,)) for n in range(50)]
+    )
+    parts = split_patients(scans, {"train": 0.9, "validation": 0.1, "test": 0.0}, given)
+    for kind, count in (("p", 100), ("b", 50)):
+        dealt = [parts[f"{kind}{n}"] for n in range(count)]
+        assert (dealt.count("train"), dealt.count("validation")) == (0.9 * count, 0.1 * count)
+    assert parts.items() >= given.items()
