@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,7 +54,9 @@ def catalogue(files: Sequence[Path], keep_in: Path, tell: Callable[[int, int], N
         Called now and then with (done, of).
     """
     path = keep_in / _CATALOGUE
-    known = {entry.file: entry for entry in _kept(path)}
+    known = {entry.file: entry for entry in catalogued(keep_in)}
+    if path.exists():
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a last line that a kill cut short
     entries: list[Entry] = []
     with path.open("a", encoding="utf-8") as kept:
         for done, file in enumerate(files, 1):
@@ -69,14 +72,12 @@ def catalogue(files: Sequence[Path], keep_in: Path, tell: Callable[[int, int], N
     return entries
 
 
-def _kept(path: Path) -> Iterator[Entry]:
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        path.write_bytes(content[:whole])
-    yield from (Entry(**json.loads(line)) for line in content[:whole].splitlines())
+def catalogued(folder: Path) -> Iterator[Entry]:
+    """Yield what an import has kept of its files in the folder of a data set; of two of one file the last counts."""
+    path = folder / _CATALOGUE
+    if path.exists():
+        *lines, _ = path.read_bytes().split(b"\n")
+        yield from (Entry(**json.loads(line)) for line in lines)
 
 
 def _entry(file: Path, size: int) -> Entry:

@@ -25,7 +25,7 @@ from ichnode.core.findings import CLASSES
 from tests.bundles import write_tiny_bundle
 
 from .heads_for_tests import imported, write_ct_ich
-from .layouts import write_cq500, write_rsna
+from .layouts import plane, rsna_file, save, write_cq500, write_rsna
 
 HALF = dict.fromkeys(CLASSES, 0.5)
 RNG = np.random.default_rng(0)
@@ -142,10 +142,12 @@ def test_unknown_labels_take_no_part():
 
 def test_a_slice_at_anothers_place_is_in_the_submission(tmp_path):
     one = judged("1", 1, 0.9, duplicates=(("twin", 1),))
-    assert write_submission(tmp_path / "s.csv", [one]) == 4
+    images, prior = {"a", "b", "c", "twin", "lost"}, np.full(6, 0.125, np.float32)
+    assert write_submission(tmp_path / "s.csv", [one], images, prior) == ("lost",)
     with (tmp_path / "s.csv").open() as lines:
         rows = {row["ID"]: float(row["Label"]) for row in csv.DictReader(lines)}
-    assert len(rows) == 24 and rows["twin_any"] == rows["b_any"] == pytest.approx(0.9)
+    assert len(rows) == 30 and rows["lost_any"] == 0.125
+    assert rows["twin_any"] == rows["b_any"] == pytest.approx(0.9)
 
 
 def evaluate(data: Path, into: Path, bundle: Path, *more: str) -> int:
@@ -178,6 +180,51 @@ def test_table_1_and_the_submission_on_the_layout_of_rsna(tmp_path, bundle, caps
     assert evaluate(tmp_path / "p", tmp_path / "test", bundle, "--protocol", "rsna", "--part", "test") == 0
     lines = (tmp_path / "test" / "submission.csv").read_text().splitlines()
     assert lines[0] == "ID,Label" and len(lines) == 1 + 4 * 6 and lines[1].startswith("ID_ddd00_any,0.")
+
+
+def test_the_submission_is_of_all_test_images_and_of_no_other(tmp_path, bundle, capsys):
+    folder, data = tmp_path / "rsna", tmp_path / "p"
+    write_rsna(folder)
+    later = folder / "stage_2_test"
+    later.rename(tmp_path / "later")
+    split = ("--split", "0", "1", "0")
+    assert main(["import", "rsna", str(folder), "--into", str(data), *split]) == 1
+    (tmp_path / "later").rename(later)  # unpacked only now: its patients in both folders have a part already
+    for number in range(4):
+        hu = plane(number)
+        save(
+            rsna_file(f"ID_eee{number:02d}", "ID_p1", "ID_studyeee", 10 + 5.0 * number, hu),
+            later / f"ID_eee{number:02d}.dcm",
+        )
+    save(rsna_file("ID_eee04", "ID_p1", "ID_studyeee", 30, hu, PixelData=b"\0" * 1000), later / "ID_eee04.dcm")
+    (later / "ID_eee05.dcm").write_bytes(b"no DICOM")
+    assert main(["import", "rsna", str(folder), "--into", str(data), *split]) == 1
+    assert {s.split for s in open_planes(data) if s.patient == "ID_p1"} == {"validation"}
+    capsys.readouterr()
+    assert evaluate(data, tmp_path / "test", bundle, "--protocol", "rsna", "--part", "test") == 0
+    said = capsys.readouterr().err
+    assert "10 images" in said and "2 of them could not be read, ID_eee04 among them" in said and "any 0.18" in said
+    with (tmp_path / "test" / "submission.csv").open() as lines:
+        rows = {line["ID"]: float(line["Label"]) for line in csv.DictReader(lines)}
+    assert {name.rpartition("_")[0] for name in rows} == {
+        *(f"ID_ddd{n:02d}" for n in range(4)), *(f"ID_eee{n:02d}" for n in range(6)),
+    }  # fmt: skip
+    assert rows["ID_eee04_any"] == rows["ID_eee05_any"] == pytest.approx(2 / 11)
+
+
+def test_who_is_in_both_folders_counts_in_no_figure_of_the_test(tmp_path, bundle, capsys):
+    folder, data = tmp_path / "rsna", tmp_path / "p"
+    write_rsna(folder)
+    for number in range(4):
+        save(
+            rsna_file(f"ID_eee{number:02d}", "ID_p1", "ID_studyeee", 10 + 5.0 * number, plane(number)),
+            folder / "stage_2_test" / f"ID_eee{number:02d}.dcm",
+        )
+    assert main(["import", "rsna", str(folder), "--into", str(data), "--split", "0", "1", "0"]) == 1
+    assert {s.split for s in open_planes(data) if s.patient == "ID_p1"} == {"test"}
+    assert evaluate(data, tmp_path / "test", bundle, "--protocol", "rsna", "--part", "test") == 0
+    assert "nothing to judge" in capsys.readouterr().err
+    assert len((tmp_path / "test" / "submission.csv").read_text().splitlines()) == 1 + 8 * 6
 
 
 def test_table_2_on_the_layout_of_cq500_as_the_node_starts_it(tmp_path, bundle):

@@ -10,15 +10,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import default_bundle_path
 from ichnode.inference.engine import Engine
 
 from ..assessment import Judged, assess
-from ..planes import SPLITS, DataSetError, Scan, open_planes
+from ..planes import SPLITS, DataSetError, Planes, Scan, open_planes
 from ..protocol import PROTOCOLS
 from ..report_page import page
+from ..rsna import ABOUT as RSNA
 from ..scoring import score_scans
-from ..submission import write_submission
+from ..submission import images_of, shares, test_images, write_submission
 from ..worst import worst
 
 
@@ -44,19 +46,24 @@ def run(given: argparse.Namespace) -> int:
         raise DataSetError(f"The protocol {given.protocol} is about {protocol.data}, not {data.about['name']}.")
     part = given.part or ("test" if data.of("test") else "all")
     scans = data.of(part) if part in SPLITS else data.scans
-    if not scans:
+    images = test_images(data) if data.about["name"] == RSNA["name"] and part in ("test", "all") else frozenset()
+    sent = tuple(scan for scan in data if images.intersection(images_of(scan)))
+    if not scans and not sent:
         raise DataSetError(f"There is no scan in the part {part} of {given.data}.")
     engine = Engine.load(given.bundle, given.device, given.threads)
     given.into.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True, soft_wrap=True)
-    judged = _judged(engine, scans, given.into / "scores", console)
-    if data.about["name"] == PROTOCOLS["rsna"].data:
-        count = write_submission(given.into / "submission.csv", judged)
-        console.print(f"{given.into / 'submission.csv'}: {count} images")
-    known = [one for one in judged if one.scan.scan_labels[0] in (0, 1) or (one.scan.labels[:, 0] >= 0).any()]
+    if part == "test":  # who has images in the competition's test is in this part with those to learn from, too
+        whose = {scan.patient for scan in sent}
+        scans = tuple(scan for scan in scans if scan in sent or scan.patient not in whose)
+    every = tuple(dict.fromkeys((*scans, *sent)))
+    judged = dict(zip(every, _judged(engine, every, given.into / "scores", console), strict=True))
+    if images:
+        _submit(given.into / "submission.csv", data, images, [judged[scan] for scan in sent], console)
+    known = [judged[s] for s in scans if s.scan_labels[0] in (0, 1) or (s.labels[:, 0] >= 0).any()]
     if not known:
         console.print("No scan of this part is labelled: there is nothing to judge.")
-        return 0 if data.about["name"] == PROTOCOLS["rsna"].data else 1
+        return 0 if images else 1
     figures = assess(known, engine.bundle.thresholds, given.rounds)
     facts = {
         "model": f"{engine.bundle.name} {engine.bundle.version}, {engine.bundle.digest}",
@@ -76,6 +83,19 @@ def run(given: argparse.Namespace) -> int:
     Console(width=200).print(table)
     console.print(f"{given.into / 'report.html'} has the rest.", markup=False)
     return 0
+
+
+def _submit(path: Path, data: Planes, images: frozenset[str], judged: list[Judged], console: Console) -> None:
+    """Write the submission file of all images of the competition's test, whatever part their patients are in."""
+    prior = shares(data)
+    filled = write_submission(path, judged, images, prior)
+    console.print(f"{path}: {len(images)} images")
+    if filled:
+        said = ", ".join(f"{name} {share:.4f}" for name, share in zip(CLASSES, prior, strict=True))
+        console.print(
+            f"{len(filled)} of them could not be read, {filled[0]} among them. They have the share of the labelled "
+            f"images that bears each class: {said}."
+        )
 
 
 def _judged(engine: Engine, scans: tuple[Scan, ...], keep_in: Path, console: Console) -> list[Judged]:
