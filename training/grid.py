@@ -63,9 +63,7 @@ def grid_scan(scan: Scan, how: Preprocessing, cache: Path) -> GridScan:
         Folder in which what had to be resampled is kept.
     """
     labels, scan_labels = labels_of(scan, slab_indices(scan.positions_mm.tolist(), how.slab_mm))
-    grid = json.dumps([how.matrix, how.field_of_view_mm, how.slab_mm, how.version, scan.spacing_mm])
-    where = json.dumps([round(at, 4) for at in scan.positions_mm.tolist()])
-    path = cache / "grid" / f"{digest_of(scan.digest.encode(), grid.encode(), where.encode())[:32]}.npy"
+    path = grid_path(scan, how, cache / "grid")
     if not path.exists():
         planes = scan.hu()
         as_it_is = how.field_of_view_mm is None and planes.shape[1:] == (how.matrix, how.matrix)
@@ -74,6 +72,14 @@ def grid_scan(scan: Scan, how: Preprocessing, cache: Path) -> GridScan:
         hu = prepare(planes, scan.positions_mm.tolist(), scan.spacing_mm, how).hu.numpy()
         keep_array(path, np.rint(hu).astype(np.int16))
     return GridScan(scan.patient, kept_array(path), labels, scan_labels, None)
+
+
+def grid_path(scan: Scan, how: Preprocessing, folder: Path, *more: str) -> Path:
+    """Return under which name a scan on a grid is kept; `more` is what it depends on besides planes and grid."""
+    grid = json.dumps([how.matrix, how.field_of_view_mm, how.slab_mm, how.version, scan.spacing_mm])
+    where = json.dumps([round(at, 4) for at in scan.positions_mm.tolist()])
+    named = digest_of(scan.digest.encode(), grid.encode(), where.encode(), *(one.encode() for one in more))
+    return folder / f"{named[:32]}.npy"
 
 
 def labels_of(scan: Scan, slab_of: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ichnode.core.slabs import slab_indices
+from ichnode.core.slabs import average_slabs, slab_indices
 from ichnode.inference.bundle import Preprocessing
 from ichnode.inference.preprocess import centre_of_head, in_plane, prepare
 
-from .grid import GridScan, labels_of
+from .grid import GridScan, grid_path, keep_array, kept_array, labels_of
 from .planes import Scan
 
 _BONE_HU = 150
@@ -40,21 +41,51 @@ class Head(GridScan):
     pixel_mm: float
 
 
-def head_from(scan: Scan, how: Preprocessing) -> Head:
-    """Bring a scan onto the network's grid."""
+def head_from(scan: Scan, how: Preprocessing, cache: Path | None = None) -> Head:
+    """Bring a scan onto the network's grid, or find it there.
+
+    Parameters
+    ----------
+    scan : Scan
+    how : Preprocessing
+    cache : Path, optional
+        Folder in which the arrays are kept and from which they are read slab by slab; without it they stay in memory.
+    """
+    slab_of = slab_indices(scan.positions_mm.tolist(), how.slab_mm)
+    if cache is None:
+        arrays = _made(scan, how, slab_of)
+    else:
+        path = grid_path(scan, how, cache / "heads", str(scan.outlined))
+        if not path.exists():
+            keep_array(path, _made(scan, how, slab_of))
+        arrays = kept_array(path)
+    labels, scan_labels = labels_of(scan, slab_of)
+    return Head(
+        scan.patient, arrays["hu"], labels, scan_labels, arrays["lesion"], arrays["inside"], arrays["depth_mm"],
+        _pixel_mm(scan, how),
+    )  # fmt: skip
+
+
+def _made(scan: Scan, how: Preprocessing, slab_of: NDArray[np.intp]) -> NDArray[np.void]:
+    """Make the arrays, slab by slab in one, so that a head costs one open file; a plane of each lies in one piece."""
     planes, outlined = scan.hu(), scan.lesion()
     hu = prepare(planes, scan.positions_mm.tolist(), scan.spacing_mm, how).hu.numpy()
-    if outlined is None:
-        lesion = np.zeros(hu.shape, np.bool_)
-    else:
-        centre = centre_of_head(planes.astype(np.float32))
-        lesion = in_plane(outlined.astype(np.float32), scan.spacing_mm, how, centre, outside=0).numpy() > 0.5
-    pixel_mm = (how.field_of_view_mm or scan.spacing_mm[0] * how.matrix) / how.matrix
-    inside = _inside(hu)
-    flat = [ndimage.distance_transform_edt(plane) for plane in inside]
-    depth = np.asarray(flat, np.float32) * np.float32(pixel_mm)
-    labels, scan_labels = labels_of(scan, slab_indices(scan.positions_mm.tolist(), how.slab_mm))
-    return Head(scan.patient, hu, labels, scan_labels, lesion, inside, depth, pixel_mm)
+    names = (("hu", np.float32), ("depth_mm", np.float32), ("lesion", np.bool_), ("inside", np.bool_))
+    arrays = np.zeros(len(hu), [(name, kind, hu.shape[1:]) for name, kind in names])
+    arrays["hu"] = hu
+    if outlined is not None:
+        # As its labels: a slab bears what one of its slices bears.
+        slabs = np.logical_or.reduceat(outlined, np.flatnonzero(np.diff(slab_of, prepend=-1)))
+        centre = centre_of_head(average_slabs(planes, slab_of))
+        arrays["lesion"] = in_plane(slabs.astype(np.float32), scan.spacing_mm, how, centre, outside=0).numpy() > 0.5
+    arrays["inside"] = _inside(hu)
+    for made in arrays:
+        made["depth_mm"] = ndimage.distance_transform_edt(made["inside"]) * np.float32(_pixel_mm(scan, how))
+    return arrays
+
+
+def _pixel_mm(scan: Scan, how: Preprocessing) -> float:
+    return (how.field_of_view_mm or scan.spacing_mm[0] * how.matrix) / how.matrix
 
 
 def _inside(hu: NDArray[np.float32]) -> NDArray[np.bool_]:

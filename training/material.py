@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +24,7 @@ from .source import source_of
 from .standard import Standard
 
 Told = Callable[[int, int], None]
+Labelled = TypeVar("Labelled", Scan, Features)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,13 +52,14 @@ class Material:
         Raises
         ------
         DataSetError
-            It has not been split, or nothing is in its part ``train``.
+            It has not been split, nothing is in its part ``train``, or no label of what is there is known.
         """
         learned, kept = planes.of("train"), planes.of("validation")
         if not learned:
             raise DataSetError(
                 f"{planes.folder} has no scans to train on: it has to be split, and not all for testing."
             )
+        learned = tuple(_labelled(learned))
         if recipe.on_features and bundle is not None:
             read, _ = features_of(bundle, [*learned, *kept], cache / "features", device, tell)
             teaching = [one for one in read if one.scan.split == "train"]
@@ -65,8 +68,8 @@ class Material:
 
         def on_grid(scan: Scan) -> GridScan:
             nonlocal done
-            mixed = recipe.sampling.kind == "mixture"
-            made = head_from(scan, recipe.preprocessing) if mixed else grid_scan(scan, recipe.preprocessing, cache)
+            brought = head_from if recipe.sampling.kind == "mixture" else grid_scan
+            made = brought(scan, recipe.preprocessing, cache)
             done += 1
             tell(done, every)
             return made
@@ -82,9 +85,7 @@ class Material:
         DataSetError
             No label of any scan to learn from is known.
         """
-        labelled = [one for one in learned if np.isfinite(one.labels).any() or np.isfinite(one.scan_labels).any()]
-        if not labelled:
-            raise DataSetError("No label of any scan to learn from is known.")
+        labelled = _labelled(learned)
         return cls(labelled, kept, Standard.over(labelled))
 
     def source(self, recipe: Recipe, seed: int, cache: Path) -> Source:
@@ -117,3 +118,11 @@ class Material:
         steps, start = recipe.steps(len(self.learned)), self.start(recipe, state)
         (learner,) = train(self.source(recipe, seed, cache), recipe, steps, seed, start=start, setting=setting)
         return self.network(learner)
+
+
+def _labelled(learned: Sequence[Labelled]) -> list[Labelled]:
+    """Return those of which any label is known: the others teach nothing."""
+    labelled = [one for one in learned if np.isfinite(one.labels).any() or np.isfinite(one.scan_labels).any()]
+    if not labelled:
+        raise DataSetError("No label of any scan to learn from is known.")
+    return labelled

@@ -150,12 +150,8 @@ def card_of(
     if logits:
         scores = [torch.sigmoid(one).mean(0).numpy() for one in logits]
         labels, whole = [scan.labels for scan in material.kept], scan_labels(material)
-        highest, bleeds = np.stack([one.max(axis=0) for one in scores]), whole[:, 0] > 0
-        if bleeds.any() and not bleeds.all():
-            thresholds = thresholds_from(
-                {str(at): one[None] for at, one in enumerate(highest)},
-                {str(at): np.nan_to_num(one)[None] for at, one in enumerate(whole)},
-            )
+        highest = np.stack([one.max(axis=0) for one in scores])
+        thresholds = operating_points(highest, whole)
         loss = judge.loss(logits)
         metrics = {
             "how": "on the validation scans, on which epoch, temperatures and thresholds were chosen: optimistic",
@@ -196,6 +192,20 @@ def card_of(
             "Not for diagnosis, triage or any decision about a patient.",
         ],
     }
+
+
+def operating_points(scores: NDArray[np.float32], labels: NDArray[np.float32]) -> dict[str, float]:
+    """Return the thresholds from scores and labels of scans, shape (scans, 6); 0.5 where one kind is missing.
+
+    A scan of which nobody knows whether it bleeds has no say: taken for negative, it would raise those of the subtypes.
+    """
+    known = np.isfinite(labels[:, 0])
+    scores, labels = scores[known], labels[known]
+    if not (labels[:, 0] > 0).any() or (labels[:, 0] > 0).all():
+        return dict.fromkeys(CLASSES, 0.5)
+    return thresholds_from(
+        {str(at): one[None] for at, one in enumerate(scores)}, {str(at): one[None] for at, one in enumerate(labels)}
+    )
 
 
 def labelled(material: Material, logits: Sequence[Tensor]) -> tuple[Tensor, NDArray[np.float32]]:
