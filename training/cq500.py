@@ -4,9 +4,9 @@ Chilamkurthy et al., Lancet 2018, 392(10162):2388-2396.
 
 One series of each study is read: the one that the node would choose (`ichnode.core.eligibility`,
 `ichnode.core.selection`): plain, axial, soft-tissue kernel, whole head, 2.5 to 6 mm before thinner before thicker, then
-the nearest to 5 mm. The folder's name counts as the series description where the header has none, so that
-``CT CONTRAST`` is left out, and ``CT C``, which these folders write for it. The published code took whichever folder
-came first, which was never said.
+the nearest to 5 mm; where its pixels do not decode, the next. The folder's name counts as the series description where
+the header has none, so that ``CT CONTRAST`` is left out, and ``CT C``, which these folders write for it. The published
+code took whichever folder came first, which was never said.
 
 ``reads.csv`` holds the votes of three readers; a class is present where two of them say so. Labels are those of the
 whole scan: 205 of 491 have an intracranial haemorrhage.
@@ -73,6 +73,8 @@ def sources(
             continue
         series = [[Path(entry.file) for entry in group] for group in groups.values()]
         studies.append(Source(name, name, name, partial(_read, name, series), partial(_labelled, rows[name])))
+    if absent := sorted(rows.keys() - of.keys()):
+        refused.append(Refused(reads.name, f"{len(absent)} of its studies are not here, {absent[0]} among them"))
     return studies, tuple(refused)
 
 
@@ -99,11 +101,14 @@ def _read(name: str, series: list[list[Path]]) -> Material:
         else:
             why.append(f"{folder}: {verdict.reason.sentence}")
     ranked = [Candidate(i, preference(one.slices, measure(one.slices))) for i, (one, _) in enumerate(candidates)]
-    chosen = choose(ranked).chosen
-    if chosen is None:
-        raise BadObject("No series of the study can be read. " + " ".join(why), "ANOTHER_SERIES_CHOSEN")
-    headers, folder = candidates[chosen]
-    return described(read_series(headers, name, name, name), folder)
+    while (chosen := choose(ranked).chosen) is not None:
+        headers, folder = candidates[chosen]
+        try:
+            return described(read_series(headers, name, name, name), folder)
+        except BadObject as error:  # its headers were good, its pixels are not
+            why.append(f"{folder}: {error.sentence}")
+            ranked = [one for one in ranked if one.key != chosen]
+    raise BadObject("No series of the study can be read. " + " ".join(why), "ANOTHER_SERIES_CHOSEN")
 
 
 def read_majority(reads: Path) -> dict[str, Row]:

@@ -10,17 +10,21 @@ Columns of the CSV, all optional but one UID or ``file``; others are ignored:
 ``subdural``, ``epidural``
 ``file``                                          a DICOM file, absolute or relative to the folder. Where any line
                                                   names one, exactly these files are imported, else all of the folder
-``split``                                         train, validation or test for the patient of this line's study
+``split``                                         train, validation or test for the patient of this line's study; the
+                                                  same for all studies of a patient, else the table is refused
 ================================================  =================================================================
 
 Only series that the node would read are imported, by its own rules, unless all are asked for: a network should learn
-from what it will see. Of the Patient ID a digest is kept.
+from what it will see. Of the Patient ID an HMAC-SHA-256 is kept, under a key that lies in the data set's folder: of a
+plain digest one can tell by trying whose it is.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import hmac
+import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,14 +34,15 @@ import numpy as np
 from ichnode.core.eligibility import judge
 from ichnode.core.findings import CLASSES
 from ichnode.core.geometry import measure
-from ichnode.core.identity import digest_of
 from ichnode.errors import BadObject
+from ichnode.storage.atomic import write_durable
 
 from .dicom_series import Entry, by_series, catalogue, headers_of, read_series
 from .importing import Material, Refused, Source
 from .labels import UNKNOWN, Row, agreed, labelled
-from .planes import SPLITS, DataSetError, Scan
+from .planes import INDEX, SPLITS, DataSetError, Scan
 
+KEY = "patients.key"
 ABOUT = {"name": "DICOM", "licence": "the owner's", "citation": ""}
 _UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid")
 
@@ -70,21 +75,64 @@ def sources(
 ) -> tuple[list[Source], tuple[Refused, ...], dict[str, str]]:
     """Return the series to import, what was refused already, and the parts of the split that are given."""
     table, refused = read_table(labels, folder) if labels else (Table(), ())
+    own = labels.resolve() if labels else None
     files = table.files or [
-        file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != "DICOMDIR" and file != labels
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != "DICOMDIR" and file.resolve() != own
     ]
     groups, unread = by_series(catalogue(files, into, tell))
-    found = [_source(key, entries, table, every_series) for key, entries in groups.items()]
-    fixed = {_pseudonym(e[0]): table.splits[key[0]] for key, e in groups.items() if key[0] in table.splits}
+    patients = Pseudonyms(into)
+    found = [_source(key, entries, table, every_series, patients) for key, entries in groups.items()]
+    fixed: dict[str, str] = {}
+    for (study, _), entries in groups.items():
+        if study in table.splits and table.splits[study] != fixed.setdefault(patients(entries[0]), table.splits[study]):
+            raise DataSetError(f"{labels}: the patient of study {study} is given to two parts of the split: take one.")
     named = {*table.studies} - {study for study, _ in groups} | {*table.series} - {series for _, series in groups}
     if labels and named:
         refused += (Refused(labels.name, f"{len(named)} labelled studies or series are not here: {min(named)} …"),)
     return found, (*refused, *unread), fixed
 
 
-def _source(key: tuple[str, str], entries: list[Entry], table: Table, every_series: bool) -> Source:
+class Pseudonyms:
+    """Names of patients under the key of a data set, which is made with its first patient and then stays.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the data set.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / KEY
+        if not path.exists():
+            index = folder / INDEX
+            if index.exists() and index.stat().st_size:
+                raise DataSetError(
+                    f"{path} is missing, and with it the names of its patients: import into a new folder."
+                )
+            write_durable(path, secrets.token_bytes(32))
+        self._key = path.read_bytes()
+
+    def __call__(self, entry: Entry) -> str:
+        """Return the name of whose file it is; of their study where nobody says who they are."""
+        return hmac.new(self._key, (entry.patient or entry.study).encode(), "sha256").hexdigest()[:16]
+
+
+def unplaced(labels: Path, folder: Path, scans: Iterable[Scan]) -> tuple[Refused, ...]:
+    """List the labelled slices that no scan holds."""
+    held = {name for scan in scans for name in (*scan.instances, *(name for name, _ in scan.duplicates))}
+    lost = sorted(read_table(labels, folder)[0].instances.keys() - held)
+    if not lost:
+        return ()
+    return (Refused(labels.name, f"{len(lost)} labelled slices are in no scan of the data set: {lost[0]} …"),)
+
+
+def _source(
+    key: tuple[str, str], entries: list[Entry], table: Table, every_series: bool, patients: Pseudonyms
+) -> Source:
     files = [Path(entry.file) for entry in entries]
-    read = partial(_read, files, _pseudonym(entries[0]), *key, every_series)
+    read = partial(_read, files, patients(entries[0]), *key, every_series)
     return Source(f"series {key[1]}", *key, read, table.label)
 
 
@@ -95,10 +143,6 @@ def _read(files: list[Path], patient: str, study: str, series: str, every_series
         if verdict.reason is not None:
             raise BadObject(f"The node would not read it. {verdict.reason.sentence}", verdict.reason.code)
     return read_series(headers, patient, study, series)
-
-
-def _pseudonym(entry: Entry) -> str:
-    return digest_of((entry.patient or entry.study).encode())[:16]
 
 
 def read_table(path: Path, folder: Path) -> tuple[Table, tuple[Refused, ...]]:
@@ -144,4 +188,5 @@ def _take(table: Table, said: tuple[dict[str, list[Row]], ...], line: dict[str, 
     if line.get("split"):
         if line["split"] not in SPLITS or not uids[0]:
             raise DataSetError(f"{where}: split is one of {', '.join(SPLITS)}, and needs the study_instance_uid.")
-        table.splits[uids[0]] = line["split"]
+        if table.splits.setdefault(uids[0], line["split"]) != line["split"]:
+            raise DataSetError(f"{where}: study {uids[0]} is given to two parts of the split: take one.")

@@ -108,11 +108,20 @@ class PlaneWriter:
             raise DataSetError("Only a series that is in the data set can get new labels.")
         self._enter(scan)
 
-    def split(self, shares: Mapping[str, float], fixed: Mapping[str, str] | None = None, seed: int = 0) -> None:
-        """Split by patient; who has a part keeps it. See `split_patients`."""
-        kept = {**(fixed or {}), **read_split(self.folder)}
+    @property
+    def scans(self) -> tuple[Scan, ...]:
+        """What the data set holds."""
+        return tuple(self._there.values())
+
+    def split(
+        self, shares: Mapping[str, float], fixed: Mapping[str, str] | None = None, seed: int = 0
+    ) -> tuple[str, ...]:
+        """Split by patient, and return whom `fixed` gives to a part while they keep another one: `split_patients`."""
+        before = read_split(self.folder)
+        kept = {**(fixed or {}), **before}
         parts = split_patients(self._there.values(), shares, kept, seed)
         write_durable(self.folder / SPLIT, json.dumps(parts, indent=0, sort_keys=True).encode())
+        return tuple(sorted(name for name, part in (fixed or {}).items() if before.get(name, part) != part))
 
     def _enter(self, scan: Scan) -> None:
         line = json.dumps(as_json(scan), separators=(",", ":")).encode() + b"\n"

@@ -1,5 +1,7 @@
 """The importers on folders of exactly the layouts in which the data sets come."""
 
+import hashlib
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -12,10 +14,11 @@ from ichnode_training.__main__ import main
 from ichnode_training.cq500 import read_majority
 from ichnode_training.labels import labelled
 from ichnode_training.planes import open_planes
+from pydicom import dcmread
 
 from ichnode.core.findings import CLASSES
 
-from .layouts import labels_csv, plane, write_cq500, write_folder, write_rsna
+from .layouts import ct_file, labels_csv, plane, save, write_cq500, write_folder, write_rsna
 
 
 def bring(kind: str, folder: Path, into: Path, *more: str, code: int = 0):
@@ -79,6 +82,8 @@ def test_killed_and_started_again_it_is_the_same(tmp_path):
     child.wait()
     assert len(open_planes(into)) < 12, "it was killed in the middle"
     resumed = bring("folder", folder, into, code=1)
+    (tmp_path / "whole").mkdir()
+    shutil.copy(into / "patients.key", tmp_path / "whole")  # with the same key the same names
     whole = bring("folder", folder, tmp_path / "whole", code=1)
     assert len(resumed) == 12
     assert open_planes(into).digest == open_planes(tmp_path / "whole").digest
@@ -96,7 +101,20 @@ def test_cq500_with_its_folders_and_reads(tmp_path, capsys):
     assert thin.description == "CT PLAIN THIN" and thin.scan_labels.tolist() == row() and (thin.labels == 0).all()
     assert thick.split == thin.split == "test"
     said = capsys.readouterr().err
-    assert "CQ500-CT-8" in said and "contrast" in said and "CQ500-CT-9" in said
+    assert "CQ500-CT-8" in said and "contrast" in said and "CQ500-CT-9" in said and "not here" not in said
+
+
+def test_cq500_takes_the_next_series_where_the_best_does_not_decode_and_names_who_is_missing(tmp_path, capsys):
+    write_cq500(tmp_path / "cq500")
+    for number in (7, 8, 9):
+        shutil.rmtree(tmp_path / "cq500" / f"CQ500CT{number} CQ500CT{number}")
+    for file in (tmp_path / "cq500").glob("*66/*/CT Plain/*.dcm"):
+        ds = dcmread(file)
+        ds.PixelData = b"\0" * 1000
+        ds.save_as(file)
+    (scan,) = bring("cq500", tmp_path / "cq500", tmp_path / "planes", code=1).values()
+    assert scan.description == "CT PLAIN THIN" and len(scan.instances) == 60
+    assert "2 of its studies are not here, CQ500-CT-7 among them" in capsys.readouterr().err
 
 
 @pytest.mark.data
@@ -147,6 +165,47 @@ def test_a_folder_with_labels_of_slices_series_and_studies(tmp_path, capsys):
     assert "PAT" not in (tmp_path / "planes" / "index.jsonl").read_text(), "of the Patient ID a digest is kept"
     said = capsys.readouterr().err
     assert "notes.txt" in said and "1.2.9" in said and "localizer" in said
+
+
+def test_labels_of_slices_that_are_nowhere_are_listed_and_a_table_in_the_folder_is_no_image(
+    tmp_path, capsys, monkeypatch
+):
+    folder = tmp_path / "dicom"
+    write_folder(folder, studies=1)
+    (folder / "s1" / "scout.dcm").unlink()
+    lines = [{"sop_instance_uid": name, "any": "0"} for name in ("1.2.1.1.4", "1.2.1.1.77", "1.2.1.1.78")]
+    labels_csv(folder / "labels.csv", lines)
+    monkeypatch.chdir(tmp_path)
+    scans = bring("folder", folder, tmp_path / "planes", "--labels", "dicom/labels.csv", code=1)
+    assert scans["1.2.1"].labels[4, 0] == 0
+    refused = (tmp_path / "planes" / "refused.txt").read_text()
+    assert refused == "labels.csv: 2 labelled slices are in no scan of the data set: 1.2.1.1.77 …\n"
+
+
+def test_a_patient_is_in_one_part_and_stays_there(tmp_path, capsys):
+    folder, into = tmp_path / "dicom", tmp_path / "planes"
+    for study in (1, 2):
+        for z in range(30):
+            uid = f"1.2.{study}"
+            save(ct_file(uid, f"{uid}.1", z, plane(z % 10), PatientID="PAT-1"), folder / uid / f"{z}.dcm")
+
+    def parts(*given, code):
+        lines = [{"study_instance_uid": study, "split": part} for study, part in given]
+        table = str(labels_csv(tmp_path / "labels.csv", lines))
+        assert main(["import", "folder", str(folder), "--into", str(into), "--labels", table]) == code
+        return capsys.readouterr().err
+
+    assert "study 1.2.1 is given to two parts" in parts(("1.2.1", "train"), ("1.2.1", "test"), code=1)
+    assert "the patient of study 1.2.2 is given to two parts" in parts(("1.2.1", "train"), ("1.2.2", "test"), code=1)
+    assert "refused" not in parts(("1.2.1", "train"), code=0)
+    assert "1 patients keep the part they have" in parts(("1.2.1", "test"), code=1)
+    data = open_planes(into)
+    (patient,) = data.patients
+    assert {one.split for one in data} == {"train"}
+    assert patient != hashlib.sha256(b"PAT-1").hexdigest()[:16], "nobody without the key can try whose it is"
+    assert (into / "patients.key").stat().st_mode & 0o077 == 0
+    (into / "patients.key").unlink()
+    assert "import into a new folder" in parts(("1.2.1", "train"), code=1)
 
 
 def test_a_manifest_says_which_files(tmp_path):

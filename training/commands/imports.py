@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .. import cq500, ct_ich, dicom_folder, rsna
 from ..importing import Refused, Source, bring_in
 from ..plane_writer import PlaneWriter
-from ..planes import SPLITS
+from ..planes import SPLITS, Scan
 
 EPILOG = """Killed or stopped, the same command goes on where it was. Run again with other labels, it changes the labels
 only. Exit code 0: everything is in; 1: something was refused, it is listed at the end and in refused.txt, and the rest
@@ -74,6 +74,7 @@ def _folder(given: argparse.Namespace) -> int:
     return _import(
         given, {**dicom_folder.ABOUT, "name": given.name},
         lambda tell: dicom_folder.sources(given.folder, given.labels, given.every_series, given.into, tell),
+        lambda scans: dicom_folder.unplaced(given.labels, given.folder, scans) if given.labels else (),
     )  # fmt: skip
 
 
@@ -81,6 +82,7 @@ def _import(
     given: argparse.Namespace,
     about: Mapping[str, str],
     sources: Callable[[Callable[[int, int], None]], tuple[Sequence[Source], tuple[Refused, ...], Mapping[str, str]]],
+    unplaced: Callable[[Sequence[Scan]], tuple[Refused, ...]] = lambda scans: (),
 ) -> int:
     console = Console(stderr=True, soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -96,7 +98,10 @@ def _import(
             progress.advance(reading)
 
         refused += bring_in(writer, found, given.threads, tell)
-        writer.split(dict(zip(SPLITS, given.split, strict=True)), fixed)
+        refused += unplaced(writer.scans)
+        if moved := writer.split(dict(zip(SPLITS, given.split, strict=True)), fixed):
+            why = f"{len(moved)} patients keep the part they have: import into a new folder to change it. {moved[0]} …"
+            refused += (Refused("split", why),)
     console.print(f"{counts['read']} series imported, {counts['there']} were there already. {given.into}", markup=False)
     listed = given.into / "refused.txt"
     listed.write_text("".join(f"{one.name}: {one.why}\n" for one in refused), encoding="utf-8")
