@@ -48,14 +48,19 @@ class RunningNode:
     def config(self) -> Path:
         return self.folder / "config.toml"
 
-    def start(self, timeout_s: float = 60) -> RunningNode:
+    def configure(self, **other: Any) -> None:
+        """Write its configuration; `other` replaces sections of it."""
         sections: dict[str, Any] = {
-            "receive": {"low_disk_bytes": 0, "disk_floor_bytes": 0}, "web": {"enabled": False}, **self.sections,
+            "receive": {"low_disk_bytes": 0, "disk_floor_bytes": 0}, "web": {"enabled": False},
+            **self.sections, **other,
         }  # fmt: skip
         # Made-up networks are small: preparing OpenVINO would take longer than they ever compute.
-        sections["engine"] = {"runtime": "torch", **self.sections.get("engine", {})}
+        sections["engine"] = {"runtime": "torch", **sections.get("engine", {})}
         sections["node"] = {"aet": self.aet, "port": self.port, "data": str(self.data), **sections.get("node", {})}
         self.config.write_text(tomli_w.dumps(sections))
+
+    def start(self, timeout_s: float = 60) -> RunningNode:
+        self.configure()
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ichnode", "serve", "--config", str(self.config)],

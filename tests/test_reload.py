@@ -6,7 +6,6 @@ import os
 import signal
 
 import pytest
-import tomli_w
 
 from tests.peers import answers_echo, free_port, wait_until
 from tests.running import RunningNode, running
@@ -17,12 +16,6 @@ def node(tmp_path, tiny_bundle):
     made = RunningNode(tmp_path, engine={"bundle": str(tiny_bundle.folder), "threads": 1})
     made.port = free_port()
     return made
-
-
-def rewrite(node: RunningNode, /, **sections) -> None:
-    given = {"receive": {"low_disk_bytes": 0, "disk_floor_bytes": 0}, "web": {"enabled": False}, **node.sections}
-    given["node"] = {"aet": "ICHAI", "port": node.port, "data": str(node.data)}
-    node.config.write_text(tomli_w.dumps({**given, **sections}))
 
 
 def hang_up(node: RunningNode, event: str, times: int = 1) -> None:
@@ -36,20 +29,20 @@ def test_what_cannot_be_used_changes_nothing_and_what_can_is_taken_up(node):
         assert answers_echo(node.port, "ICHAI")
         node.config.write_text("[node]\nport = 'no port'\n")
         hang_up(node, "config.rejected")
-        rewrite(node, peres=[{"aet": "X"}])
+        node.configure(peres=[{"aet": "X"}])
         hang_up(node, "config.rejected", 2)
-        rewrite(node, node={"aet": "ICHAI", "port": node.port, "data": str(node.folder / "elsewhere")})
+        node.configure(node={"aet": "ICHAI", "port": node.port, "data": str(node.folder / "elsewhere")})
         hang_up(node, "config.rejected", 3)
         assert "restart it" in node.log
         assert answers_echo(node.port, "ICHAI"), "it never stopped listening"
         assert node.log.count("scp.listening") == 1
-        rewrite(node, log={"level": "debug"})
+        node.configure(log={"level": "debug"})
         hang_up(node, "config.reloaded")
         assert node.log.count("scp.listening") == 1, "the level of the log alone needs no new start"
-        rewrite(node, peers=[{"aet": "SOMEBODY"}])
+        node.configure(peers=[{"aet": "SOMEBODY"}])
         hang_up(node, "scp.listening", 2)
         assert not answers_echo(node.port, "ICHAI"), "the list of peers is the new one"
-        rewrite(node)
+        node.configure()
         hang_up(node, "scp.listening", 3)
         wait_until(lambda: answers_echo(node.port, "ICHAI"), 30, "the old list is back")
         assert node.stop() == 0
@@ -60,7 +53,7 @@ def test_a_port_that_is_taken_leads_back_to_the_one_before(node):
     import socket
 
     with running(node), socket.create_server(("127.0.0.1", 0)) as other:
-        rewrite(node, node={"aet": "ICHAI", "port": other.getsockname()[1], "data": str(node.data)})
+        node.configure(node={"aet": "ICHAI", "port": other.getsockname()[1], "data": str(node.data)})
         hang_up(node, "config.rejected")
         wait_until(lambda: answers_echo(node.port, "ICHAI"), 30, "it listens where it did")
         assert node.stop() == 0

@@ -198,7 +198,7 @@ def test_from_a_scanner_over_the_node_to_a_pacs(
     assert "not_loaded" not in node.log
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_a_pacs_is_asked_gives_takes_and_commits_itself_over_tls(
     authority, node_pair, pacs_pair, tiny_bundle, component, tmp_path
 ):
@@ -230,7 +230,7 @@ def test_a_pacs_is_asked_gives_takes_and_commits_itself_over_tls(
                 )
                 return [delivery["state"] for report in made for delivery in report["deliveries"]]
 
-            wait_until(lambda: states() == ["committed"], 120, "the report is committed")
+            wait_until(lambda: states() == ["committed"], 240, "the report is committed")
             (series,) = node.series()
             assert series["received"] == 12
             assert len(pacs.find("Instance", Modality="SR")) == 1
