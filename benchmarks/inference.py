@@ -31,7 +31,7 @@ from .record import Record, median
 
 NETWORKS = {"resnet50": 512, "seresnext50_32x4d": 512, "shipped": 224}
 GOALS = {"resnet50": 7, "seresnext50_32x4d": 4}
-SLICES = 16
+SLICES = 8
 _COMMAND = "python -m benchmarks inference"
 _BY_HAND = "torch, by hand"
 

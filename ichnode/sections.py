@@ -113,7 +113,11 @@ class CompletenessSection(Section):
     """When a series is taken as complete (evidence first, time last)."""
 
     quiet_s: Seconds = Field(10, description="Seconds without a new slice, where no better evidence is at hand.")
-    settle_s: Seconds = Field(0.5, description="Seconds after a clean release with the whole head there.")
+    settle_s: Seconds = Field(
+        0.5,
+        description="Seconds after the last slice, once every association was released cleanly and the whole head is "
+        "there; a fifth of it where one association brought all.",
+    )
     max_wait_s: Seconds = Field(
         120, description="Seconds after the last slice at which a partial series is analysed as PRELIMINARY."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -187,3 +188,13 @@ def test_whoever_reads_a_result_is_told_what_it_is_for():
     for name in ("README.md", "ichnode/cli/worklist.py", "ichnode/cli/serve.py", "ichnode/cli/analyse.py"):
         path = ROOT / name
         assert "research use only" in path.read_text().lower(), name
+
+
+def test_the_node_process_holds_no_network():
+    """Torch and OpenVINO live in the worker; a receiver with them would be four times as large."""
+    code = "import sys, ichnode.cli.serve, ichnode.daemon; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    heavy = {"torch", "torchvision", "timm", "openvino", "safetensors", "scipy", "sklearn", "matplotlib", "ray"}
+    loaded = set(done.stdout.split())
+    assert "pynetdicom" in loaded
+    assert loaded & heavy == set()

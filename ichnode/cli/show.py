@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def _print_study(facts: dict[str, Any]) -> None:
             if job["error"]:
                 click.echo(f"    job {job['kind']} {job['state']}: {job['error']}")
         for result in series["results"]:
-            _print_result(result)
+            _print_result(series, result)
     if facts["notices"]:
         click.echo("\n  Notices")
     for notice in facts["notices"]:
@@ -90,7 +91,24 @@ def _print_notice(notice: dict[str, Any]) -> None:
     )
 
 
-def _print_result(result: dict[str, Any]) -> None:
+def _timeline(series: dict[str, Any], result: dict[str, Any]) -> str:
+    """Return where the time went, for the result of the revision that the series is at."""
+    from ichnode.core.timeline import stages
+
+    def moment(text: str | None) -> datetime | None:
+        return datetime.fromisoformat(text) if text else None
+
+    started = next((job["started_at"] for job in series["jobs"] if job["id"] == result["job_id"]), None)
+    sent = [d["delivered_at"] for r in result["reports"] for d in r["deliveries"] if d["delivered_at"]]
+    spent = stages(
+        datetime.fromisoformat(series["last_slice_at"]), moment(series["closed_at"]), moment(started),
+        datetime.fromisoformat(result["created_at"]), moment(min(sent, default=None)), result["seconds"],
+    )  # fmt: skip
+    listed = ", ".join(f"{name} {value:.2f} s" for name, value in spent.items())
+    return f"{sum(spent.values()):.2f} s from the last slice: {listed}"
+
+
+def _print_result(series: dict[str, Any], result: dict[str, Any]) -> None:
     stale = " (superseded)" if result["superseded_at"] else ""
     click.echo(f"    result {result['verdict']}, revision {result['revision']}{stale}")
     if result["retraction"]:
@@ -104,8 +122,10 @@ def _print_result(result: dict[str, Any]) -> None:
         click.echo(f"      warning {warning['code']}: {warning['sentence']}")
     if result["outcome"]["reason"]:
         click.echo(f"      reason {result['outcome']['reason']['code']}: {result['outcome']['reason']['sentence']}")
+    if result["revision"] == series["revision"]:
+        click.echo(f"      {_timeline(series, result)}")
     seconds = ", ".join(f"{stage} {value:.2f} s" for stage, value in result["seconds"].items())
-    click.echo(f"      {seconds}")
+    click.echo(f"      computed: {seconds}")
     if result["model_digest"]:
         named = " ".join(filter(None, (result["model_name"], result["model_version"])))
         click.echo(f"      model {named}, digest {result['model_digest'][:12]}")

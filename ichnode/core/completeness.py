@@ -9,13 +9,17 @@ rule  evidence                                                                de
                                                                               `quiet_s` while an association is open
 2     the PACS counts more than we have                                       wait; at `max_wait_s` close, preliminary
 3     no further slice can change the rejection (a localizer, say)            close, final, after `quiet_s`
-4     whole head, every association released cleanly                          close, final, after the settling time
+4     whole head, every association released cleanly                          close, final, after the settling time,
+                                                                              or a fifth of `settle_s` where one
+                                                                              association brought all of it
 5     whole head, or numbers without holes over a head's length               close, final, after `quiet_s`
 6     anything else                                                           wait; at `max_wait_s` close, preliminary
 ====  ======================================================================  =======================================
 
 The settling time is three times the longest pause seen inside the series, at least `settle_s`, at most `quiet_s`: a
-sender that opens an association per slice is not cut short between two of them.
+sender that opens an association per slice is not cut short between two of them. Who has sent a whole head in one
+association and releases it has said that this is all; should more come all the same, within the time that the network
+takes, then the analysis is discarded before anybody hears of it, and later it is a revision.
 """
 
 from __future__ import annotations
@@ -59,6 +63,8 @@ class Evidence:
         The headers reject the series and no further slice can change that.
     shortfall : str
         What the geometry says is missing, in words.
+    in_one : bool
+        One association brought all of its slices.
     """
 
     now: datetime
@@ -74,6 +80,7 @@ class Evidence:
     plausible: bool
     rejection_settled: bool
     shortfall: str
+    in_one: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,8 @@ def decide(evidence: Evidence, policy: CompletenessPolicy) -> Close | Wait:
     if evidence.rejection_settled:
         return _or_wait(evidence.now, quiet, Close("no further slice can change the rejection"), "quiet time")
     if evidence.whole and evidence.released_cleanly and not evidence.open_associations:
+        if evidence.in_one:
+            settled = min(settled, evidence.last_slice_at + timedelta(seconds=policy.settle_s / 5))
         return _or_wait(evidence.now, settled, Close("released cleanly with a whole head"), "settling")
     if evidence.whole or (evidence.plausible and not evidence.open_associations):
         return _or_wait(evidence.now, quiet, Close("a head's length and quiet"), "quiet time")

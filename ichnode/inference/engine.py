@@ -17,7 +17,7 @@ from ichnode.inference.activation import class_activation, on_image, pulls, stag
 from ichnode.inference.agreement import compare, drawn_head
 from ichnode.inference.bundle import Bundle, load_bundle
 from ichnode.inference.computing import CPU_BATCH, CUDA_BATCH, NOT_HERE, Cnn, Computing, TorchCnn, faster_than_plain
-from ichnode.inference.memory import keep_memory
+from ichnode.inference.memory import give_back, keep_memory
 from ichnode.inference.network import CnnLstm, load_state
 from ichnode.inference.preprocess import Prepared, channels, prepare, with_neighbours
 from ichnode.inference.reading import Reading
@@ -103,6 +103,7 @@ class Engine:
         network.eval().requires_grad_(False).to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
         engine = cls(bundle, network, chosen)
         engine._hasten(threads, computing)
+        give_back()
         return engine
 
     def _hasten(self, threads: int | None, computing: Computing) -> None:

@@ -62,6 +62,7 @@ def _decide(node: Node, row: SeriesRow, boot_at: datetime) -> None:
     with node.worklist.read() as tx:
         filed = assembly.filed_slices(tx, row.id)
         still_open, clean = assembly.association_evidence(tx, row.id)
+        in_one = assembly.came_in_one(tx, row.id)
     look = look_at(tuple(f.slice for f in filed), node.selection)
     row = _count_at_source(node, row, look)
     extent_mm = node.settings.completeness.head_extent_mm
@@ -79,6 +80,7 @@ def _decide(node: Node, row: SeriesRow, boot_at: datetime) -> None:
         plausible=plausible(look.geometry, extent_mm),
         rejection_settled=look.eligibility.settled and not look.eligibility.eligible,
         shortfall=shortfall(look.geometry, extent_mm),
+        in_one=in_one,
     )
     decision = decide(evidence, node.completeness)
     if isinstance(decision, Wait):

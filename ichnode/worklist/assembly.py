@@ -113,6 +113,13 @@ def association_evidence(tx: Connection, series_id: int) -> tuple[bool, bool]:
     return None in endings, endings == {"released"}
 
 
+def came_in_one(tx: Connection, series_id: int) -> bool:
+    """Tell whether one association brought all slices of a series."""
+    brought = select(schema.instances.c.association_id).where(schema.instances.c.series_id == series_id).distinct()
+    found = tx.scalars(brought.limit(2)).all()
+    return len(found) == 1 and found[0] is not None
+
+
 def record_count(tx: Connection, at: datetime, row: SeriesRow, expected: int | None) -> None:
     """Keep what the PACS counts for a series and when it said so."""
     tx.execute(update(_S).where(_S.c.id == row.id).values(expected=expected, expected_at=at))

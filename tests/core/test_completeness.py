@@ -96,6 +96,14 @@ def test_rule_4_settles_three_of_its_own_pauses_but_never_longer_than_quiet(paus
     assert closes_at(facts) == pytest.approx(settled_s)
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 1.0, 30.0])
+def test_rule_4_hardly_waits_for_who_sent_all_of_it_in_one_association(pause_s):
+    facts = evidence(whole=True, released_cleanly=True, in_one=True, longest_pause_s=pause_s, now=after(0.05))
+    assert closes_at(facts) == pytest.approx(0.1)
+    assert closes_at(replace(facts, released_cleanly=False)) == 10
+    assert closes_at(replace(facts, open_associations=True)) == 10
+
+
 def test_rule_4_is_not_put_off_by_a_restart():
     facts = evidence(whole=True, released_cleanly=True, boot_at=after(30), now=after(30.1))
     assert isinstance(decide(facts, POLICY), Close)

@@ -35,6 +35,25 @@ def evidence(worklist):
     return of_the_series
 
 
+def test_whether_one_association_brought_all(worklist, clock, opened):
+    def in_one():
+        with worklist.read() as tx:
+            return assembly.came_in_one(tx, series_row(worklist).id)
+
+    one, other = opened(), opened()
+    slices = head_slices(4)
+    take(worklist, slices[:2], clock(), association_id=one)
+    assert in_one()
+    take(worklist, slices[2:3], clock(), association_id=other)
+    assert not in_one()
+
+
+def test_a_file_that_was_adopted_came_nobody_knows_how(worklist, clock):
+    take(worklist, head_slices(2), clock())
+    with worklist.read() as tx:
+        assert not assembly.came_in_one(tx, series_row(worklist).id)
+
+
 def test_open_then_released(worklist, clock, opened, ended, evidence):
     one = opened()
     take(worklist, head_slices(2), clock(), association_id=one)
