@@ -12,10 +12,12 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+from tests import postgresql
 from tests.peers import Orthanc, Storescp
 
 from .bench_node import AET, running_node, send, write_series
@@ -27,8 +29,15 @@ _NEVER = {"quiet_s": 86400.0, "settle_s": 86400.0, "max_wait_s": 86400.0}
 """No series of this benchmark is ever complete: what is measured is receiving, and no analysis runs beside it."""
 
 
+_SYNCED = "file, directory entry and row synced before 0x0000"
+_NODES: dict[str, dict[str, Any]] = {
+    "ichnode": {},
+    "ichnode-2-processes": {"receive": {"processes": 2}},
+    "ichnode-on-postgresql": {},
+    "ichnode-2-processes-on-postgresql": {"receive": {"processes": 2}},
+}
 _NOTES = {
-    "ichnode": "file, directory entry and row synced before 0x0000",
+    **dict.fromkeys(_NODES, _SYNCED),
     "storescp": "nothing synced, no index",
     "Orthanc": "file synced, neither its directory entry nor the index",
 }
@@ -38,8 +47,7 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
     """Measure all receivers that are installed."""
     series = write_series(folder / "series")
     with ExitStack() as stack:
-        node = stack.enter_context(running_node(folder / "receive-node", completeness=_NEVER))
-        ports = {"ichnode": (node.port, AET)}
+        ports = dict(_nodes(stack, folder, say))
         if program := shutil.which("storescp"):
             options = ("--fork", "--bit-preserving", "--max-pdu", "131072")
             scp = stack.enter_context(Storescp(folder / "storescp", program, options=options))
@@ -68,20 +76,41 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
     return [_disk(folder), *records]
 
 
+def _nodes(stack: ExitStack, folder: Path, say: Callable[[str], None]) -> Iterator[tuple[str, tuple[int, str]]]:
+    """Start the nodes; PostgreSQL syncs, as in service."""
+    programs = postgresql.programs()
+    if programs is None:
+        say("postgresql is not installed: no figure on it")
+    else:
+        server = postgresql.Postgresql(programs, durable=True)
+        stack.callback(server.stop)
+        server.start()
+    for name, sections in _NODES.items():
+        if name.endswith("postgresql"):
+            if programs is None:
+                continue
+            database = {"database": {"url": stack.enter_context(server.copied())}}
+        else:
+            database = {}
+        node = stack.enter_context(running_node(folder / name, completeness=_NEVER, **sections, **database))
+        yield name, (node.port, AET)
+
+
 def _records(associations: int, rates: dict[tuple[str, int], list[float]], names: dict[str, str]) -> list[Record]:
     def of(name: str, title: str, **more: object) -> Record:
         title = f"receive.{associations}-associations.{title}"
         rounds = rates[name, associations]
         return median(title, rounds, "slices/s", "python -m benchmarks receive", note=_NOTES[name], **more)
 
-    peers = [of(name, name) for name in names if name != "ichnode"]
+    peers = [of(name, name) for name in names if name not in _NODES]
+    others = [of(name, name) for name in names if name in _NODES and name != "ichnode"]
     value = of("ichnode", "").value
     beside = [
         of("ichnode", f"ichnode-beside-{peer.name.rpartition('.')[2]}", ratio=round(value / peer.value, 2),
            against=f"{names[peer.name.rpartition('.')[2]]}: {peer.value:g} slices/s")
         for peer in peers
     ]  # fmt: skip
-    return [*(beside or [of("ichnode", "ichnode")]), *peers]
+    return [*(beside or [of("ichnode", "ichnode")]), *others, *peers]
 
 
 def _disk(folder: Path, count: int = 60) -> Record:
@@ -99,7 +128,7 @@ def _disk(folder: Path, count: int = 60) -> Record:
 
 
 def _version(name: str) -> str:
-    if name == "ichnode":
+    if name in _NODES:
         return ""
     said = subprocess.run([name, "--version"], capture_output=True, text=True, check=False).stdout
     words = said.replace(",", " ").split()

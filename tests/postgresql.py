@@ -1,6 +1,6 @@
 """A real PostgreSQL of one's own: in a folder of its own, as an unprivileged user, on a Unix socket, for tests only.
 
-Nothing is fsynced: what a test proves of durability it proves by killing ichnode, never this server.
+Nothing is fsynced in tests: what they prove of durability they prove by killing ichnode, never this server.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from ichnode.worklist.database import Worklist
 from tests.peers import wait_until
 
 _UNPRIVILEGED = "postgres"
-_FAST = (
-    "fsync=off", "full_page_writes=off", "autovacuum=off", "max_connections=150", "shared_buffers=32MB",
+_FAST = ("fsync=off", "full_page_writes=off", "autovacuum=off", "jit=off")
+_COMMON = (
+    "max_connections=150", "shared_buffers=32MB",
     "max_wal_size=2GB", "listen_addresses=", "logging_collector=off", "log_min_messages=fatal",
 )  # fmt: skip
 
@@ -38,8 +39,9 @@ def programs() -> Path | None:
 class Postgresql:
     """A server with a migrated, empty worklist, of which every test gets a copy."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, *, durable: bool = False) -> None:
         self._programs = programs
+        self._options = _COMMON if durable else (*_FAST, *_COMMON)
         self._folder = Path(tempfile.mkdtemp(prefix="ichnode-pg-"))
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None  # the server refuses to be run by root
         if self._user:
@@ -60,7 +62,7 @@ class Postgresql:
 
     def serve(self) -> None:
         """Start the server process on what is there."""
-        options = [part for one in (*_FAST, f"unix_socket_directories={self._folder}") for part in ("-c", one)]
+        options = [part for one in (*self._options, f"unix_socket_directories={self._folder}") for part in ("-c", one)]
         self._process = subprocess.Popen(
             [self._programs / "postgres", "-D", self._data, *options], cwd=self._folder, user=self._user,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

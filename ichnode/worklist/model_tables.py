@@ -63,6 +63,7 @@ shadow_results = Table(
     Column("began_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     UniqueConstraint("model_digest", "result_id"),
+    Index("shadow_results_of_result", "result_id"),
 )
 
 lab_patients = Table(

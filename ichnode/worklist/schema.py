@@ -36,6 +36,7 @@ associations = Table(
     Column("ending", String(16)),  # released, aborted, lost
     Column("receiver", Integer),  # which process of the node has it; null is the first
     Index("associations_open", "boot_id", "ended_at"),
+    Index("associations_of_aet", "calling_aet", "opened_at"),
 )
 
 studies = Table(
@@ -62,6 +63,7 @@ studies = Table(
     Column("ordered_at", UtcTime),  # fetched by an order (backfill, priors): nobody waits for it or is told of it
     Column("notices_due_at", UtcTime),  # when to look whether channels have to be told; null: nothing is new
     Index("studies_to_tell", "notices_due_at"),
+    Index("studies_by_accession", "accession_number"),
 )
 
 series = Table(
@@ -92,6 +94,7 @@ series = Table(
     UniqueConstraint("study_id", "series_instance_uid"),
     Index("series_due", "state", "due_at"),
     Index("series_by_uid", "series_instance_uid"),
+    Index("series_by_age", "state", "last_slice_at"),
 )
 
 instances = Table(
@@ -112,6 +115,7 @@ instances = Table(
     UniqueConstraint("sop_instance_uid", "digest"),
     Index("instances_of_series", "series_id"),
     Index("instances_by_file", "file"),
+    Index("instances_of_association", "association_id", "series_id"),
 )
 
 jobs = Table(
@@ -134,6 +138,7 @@ jobs = Table(
     Column("error", Text),
     UniqueConstraint("series_id", "revision", "kind"),
     Index("jobs_claimable", "kind", "state", "not_before"),
+    Index("jobs_leased", "state", "lease_until"),
 )
 
 results = Table(
@@ -237,6 +242,7 @@ deliveries = Table(
     Column("error", Text),
     UniqueConstraint("report_id", "destination"),
     Index("deliveries_due", "destination", "state", "not_before"),
+    Index("deliveries_by_state", "state"),
 )
 
 destinations = Table(

@@ -31,5 +31,6 @@ standings = Table(
     Column("search", Text, nullable=False),
     # With these two any page of any filter is read from an index, not from the rows.
     Index("standings_in_order", "rank", "minus_score", "age_key", "study_id", "status", "study_date"),
+    Index("standings_answered", "answered_at"),
     Index("standings_by_status", "status", "rank", "minus_score", "age_key", "study_id", "study_date"),
 )

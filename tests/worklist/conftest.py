@@ -19,7 +19,7 @@ def clock():
 
 ON_BOTH = {
     "test_assembly", "test_associations", "test_boots", "test_concurrency", "test_database", "test_deliveries",
-    "test_jobs", "test_receipts", "test_results",
+    "test_jobs", "test_plans", "test_receipts", "test_results",
 }  # fmt: skip
 """Modules whose tests run on SQLite and on PostgreSQL; the others go through the same transactions once more."""
 ON_SQLITE = pytest.mark.parametrize("worklist", ["sqlite"], indirect=True)
