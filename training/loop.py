@@ -130,6 +130,7 @@ def train(
         for learner in learners:
             compile_learning_part(learner.network.cnn, recipe.optimisation.frozen_stages)
     first = setting.state.restore(learners, device) if setting.state else 0
+    setting.processes.agree(first)
     warm, part = recipe.optimisation.warm_up * steps, setting.part or recipe.sampling.sequences
     todo = [(step, group) for step in range(first, steps) for group in mine]
     ready = drawn_ahead(source, todo, setting.ahead)

@@ -66,6 +66,19 @@ class Processes:
         distributed.all_reduce(figure)
         return float(figure)
 
+    def agree(self, step: int) -> None:
+        """Hold the step with which this process goes on against that of the others.
+
+        Raises
+        ------
+        ProcessesError
+            They differ: not all hosts see the same checkpoint.
+        """
+        if self.added(step) != self.count * step:
+            raise ProcessesError(
+                "The hosts do not see the same checkpoint: give --run a folder on a disk that all of them share."
+            )
+
     def average_statistics(self, learners: Sequence[Learner]) -> None:
         """Average the running statistics of normalisation: each process has seen its own groups."""
         if self.count == 1:

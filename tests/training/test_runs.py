@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ichnode.inference.bundle import load_bundle
 from ichnode.inference.engine import Engine
-from tests.peers import wait_until
+from tests.peers import free_port, wait_until
 
 from .small_data import RECIPE, write_data, write_recipe
 
@@ -96,16 +96,44 @@ def test_a_checkpoint_of_another_run_is_refused(whole, data, capsys):
     assert "holds a run of another recipe" in capsys.readouterr().err
 
 
-def test_two_processes_take_the_steps_of_one(whole, data, tmp_path):
+def on_two_hosts(arguments, tmp_path):
+    """Run the two commands of the documentation, each as its host would, and return what they ended with and said."""
+    port = str(free_port())
+    endpoint = ["--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", port]
+    hosts = []
+    for rank in range(2):
+        torchrun = [sys.executable, "-m", "torch.distributed.run", *endpoint, "--node-rank", str(rank), "-m"]
+        with (tmp_path / f"host{rank}.log").open("wb") as log:
+            hosts.append(
+                subprocess.Popen([*torchrun, "ichnode_training", *arguments[rank]], env=PASSIVE, stdout=log, stderr=log)
+            )
+    try:
+        ended = [host.wait(280) for host in hosts]
+    finally:
+        for host in hosts:
+            host.kill()
+            host.wait()
+    return ended, [(tmp_path / f"host{rank}.log").read_text() for rank in range(2)]
+
+
+def test_two_hosts_take_the_steps_of_one(whole, data, tmp_path):
     recipe = write_recipe(tmp_path / "recipe.toml")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     shared = command(recipe, data, tmp_path / "bundle")
-    done = subprocess.run(
-        [*torchrun, "ichnode_training", *shared], env=PASSIVE, capture_output=True, timeout=280, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    ended, said = on_two_hosts([shared, shared], tmp_path)
+    assert ended == [0, 0], said[0][-2000:] + said[1][-2000:]
     np.testing.assert_allclose(curve(tmp_path / "bundle.run"), curve(whole / "bundle.run"), rtol=2e-4)
     assert load_bundle(tmp_path / "bundle").card["metrics"]["scans"] == 4
+
+
+def test_hosts_that_see_different_checkpoints_are_refused(monkeypatch):
+    from ichnode_training.processes import Processes, ProcessesError
+
+    steps = [3, 0]
+    monkeypatch.setattr(Processes, "added", lambda self, value: float(sum(steps)))
+    with pytest.raises(ProcessesError, match="a disk that all of them share"):
+        Processes(0, 2).agree(steps[0])
+    steps = [3, 3]
+    Processes(0, 2).agree(3)
 
 
 def test_groups_that_cannot_be_shared_are_refused():
