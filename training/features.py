@@ -23,7 +23,8 @@ from ichnode.errors import BadObject
 from ichnode.inference.bundle import Bundle
 from ichnode.inference.engine import Engine
 
-from .grid import keep_array, kept_array, labels_of
+from .grid import labels_of
+from .kept import Array, keep_array, kept_array
 from .pictures import Batch
 from .planes import Scan
 from .recipe import Recipe
@@ -44,7 +45,7 @@ class Features:
     ----------
     scan : Scan
     views : float32 array of shape (views, slabs, features)
-        Memory-mapped. A second view is of the mirrored slices where the bundle asks for that reading.
+        On disk. A second view is of the mirrored slices where the bundle asks for that reading.
     slab_of : array of shape (slices,)
         For every slice of the scan its slab.
     labels, scan_labels : float32 arrays of shape (slabs, 6) and (6,)
@@ -52,7 +53,7 @@ class Features:
     """
 
     scan: Scan
-    views: NDArray[np.float32]
+    views: Array
     slab_of: NDArray[np.intp]
     labels: NDArray[np.float32]
     scan_labels: NDArray[np.float32]

@@ -6,11 +6,8 @@ A scan whose planes need neither cutting nor resampling nor averaging is read fr
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +17,7 @@ from ichnode.core.slabs import slab_indices
 from ichnode.inference.bundle import Preprocessing
 from ichnode.inference.preprocess import prepare
 
+from .kept import Array, KeptArray, keep_array, kept_array
 from .planes import Scan
 
 
@@ -31,20 +29,20 @@ class GridScan:
     ----------
     patient : str
     hu : array of shape (slabs, matrix, matrix)
-        Hounsfield units, float32 or int16; may be memory-mapped.
+        Hounsfield units, float32 or int16; may lie on disk.
     labels : float32 array of shape (slabs, 6)
         NaN where unknown.
     scan_labels : float32 array of shape (6,)
         Of the whole scan; NaN where unknown.
     lesion : bool array of the shape of `hu`, or None
-        Outlined haemorrhage.
+        Outlined haemorrhage; may lie on disk.
     """
 
     patient: str
-    hu: NDArray[np.float32] | NDArray[np.int16]
+    hu: Array
     labels: NDArray[np.float32]
     scan_labels: NDArray[np.float32]
-    lesion: NDArray[np.bool_] | None
+    lesion: Array | None
 
     @property
     def positive(self) -> bool:
@@ -67,8 +65,9 @@ def grid_scan(scan: Scan, how: Preprocessing, cache: Path) -> GridScan:
     if not path.exists():
         planes = scan.hu()
         as_it_is = how.field_of_view_mm is None and planes.shape[1:] == (how.matrix, how.matrix)
-        if as_it_is and len(labels) == len(planes):
-            return GridScan(scan.patient, planes, labels, scan_labels, None)
+        if as_it_is and len(labels) == len(planes) and isinstance(planes, np.memmap):
+            there = KeptArray(Path(str(planes.filename)), planes.shape)
+            return GridScan(scan.patient, there, labels, scan_labels, None)
         hu = prepare(planes, scan.positions_mm.tolist(), scan.spacing_mm, how).hu.numpy()
         keep_array(path, np.rint(hu).astype(np.int16))
     return GridScan(scan.patient, kept_array(path), labels, scan_labels, None)
@@ -102,18 +101,3 @@ def labels_of(scan: Scan, slab_of: NDArray[np.intp]) -> tuple[NDArray[np.float32
     labels = np.where(np.isnan(labels) & (scan.scan_labels == 0), np.float32(0), labels)
     told = labels.max(axis=0)  # NaN where a slab is unknown
     return labels.astype(np.float32), np.where(np.isnan(scan.scan_labels), told, scan.scan_labels).astype(np.float32)
-
-
-def kept_array(path: Path) -> NDArray[Any]:
-    """Open what was kept; its time says that it is still in use."""
-    path.touch()
-    kept: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return kept
-
-
-def keep_array(path: Path, array: NDArray[np.generic]) -> None:
-    """Write an array whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        np.save(file, array)
-    os.replace(file.name, path)  # noqa: PTH105

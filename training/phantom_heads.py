@@ -13,7 +13,8 @@ from ichnode.core.identity import digest_of
 from ichnode.inference.bundle import Preprocessing
 from ichnode.inference.preprocess import centre_of_head, in_plane, prepare
 
-from .grid import GridScan, keep_array
+from .grid import GridScan
+from .kept import keep_array, kept_array
 from .lesions import SUBTYPES, combination
 from .phantom import make_head
 
@@ -54,8 +55,9 @@ def _head(number: int, how: Preprocessing, cache: Path) -> GridScan:
     if not all(path.exists() for path in paths):
         for path, array in zip(paths, _made(number, how), strict=True):
             keep_array(path, array)
-    hu, blood, labels = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
-    return GridScan(f"phantom {number}", hu, np.array(labels), labels.max(axis=0), blood)
+    hu, blood, labels = (kept_array(path) for path in paths)
+    known = np.array(labels)
+    return GridScan(f"phantom {number}", hu, known, known.max(axis=0), blood)
 
 
 def _made(number: int, how: Preprocessing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -33,6 +33,8 @@ from ichnode.core.kernels import Kernel, kernel_of
 from ichnode.core.slices import Slice
 from ichnode.errors import PermanentError
 
+from .kept import mapped
+
 ABOUT, INDEX, SPLIT = "data-set.json", "index.jsonl", "split.json"
 SPLITS = ("train", "validation", "test")
 
@@ -141,8 +143,8 @@ class Scan:
     def _mapped(self, kind: str) -> Any:
         path = self.folder / kind / self.file
         try:
-            planes = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+            planes = mapped(path)
+        except (OSError, ValueError, EOFError) as error:
             raise DataSetError(f"{path} is missing or damaged: import this series again.") from error
         if len(planes) != len(self.instances):
             raise DataSetError(f"{path} has {len(planes)} slices and its index {len(self.instances)}: import it again.")

@@ -8,10 +8,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ichnode.inference.network import CnnLstm
+
+from .kept import Array
 
 _LEAST = 0.01
 """Least spread of a feature, as a share of the median one's."""
@@ -21,7 +22,7 @@ class Viewed(Protocol):
     """What has features: `ichnode_training.features.Features`."""
 
     @property
-    def views(self) -> NDArray[np.float32]:
+    def views(self) -> Array:
         """Array of shape (views, slabs, features)."""
 
 
@@ -37,7 +38,7 @@ class Standard:
         """Measure all views of the scans, one after the other: they need not fit into memory together."""
         count, total, squares = 0, 0.0, 0.0
         for scan in scans:
-            rows = scan.views.reshape(-1, scan.views.shape[-1]).astype(np.float64)
+            rows = np.array(scan.views, np.float64).reshape(-1, scan.views.shape[-1])
             count, total, squares = count + len(rows), total + rows.sum(0), squares + (rows**2).sum(0)
         mean = total / count
         spread = np.sqrt(np.maximum(squares / count - mean**2, 0))

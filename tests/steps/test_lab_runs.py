@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from ichnode_training.grid import keep_array, kept_array
+from ichnode_training.kept import keep_array, kept_array
 
 from ichnode.steps.lab_runs import KEPT, clean_features, clean_runs
 from ichnode.steps.register import IMPORT, take_in
@@ -65,5 +65,5 @@ def test_what_is_found_again_is_in_use_again(tmp_path):
     path = tmp_path / "a.npy"
     keep_array(path, np.arange(3))
     os.utime(path, (1000.0, 1000.0))
-    assert kept_array(path).tolist() == [0, 1, 2]
+    assert kept_array(path)[:].tolist() == [0, 1, 2]
     assert path.stat().st_mtime > 1000.0
