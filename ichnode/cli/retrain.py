@@ -46,7 +46,7 @@ def command(config: Path | None, data: Path | None, outcomes: Path | None, recip
             f"{len(gathered.labelled)} labelled series of {positives} patients with haemorrhage and "
             f"{len(gathered.bleeds) - positives} without."
         )
-        _left_out(gathered.contradictory, gathered.without_answer)
+        _left_out(gathered.contradictory, gathered.shared, gathered.without_answer)
         check_enough(gathered, settings.retrain.least_positives, settings.retrain.least_negatives)
         return 0
     with stages() as told:
@@ -55,7 +55,7 @@ def command(config: Path | None, data: Path | None, outcomes: Path | None, recip
 
 
 def _say(done: Retrained) -> int:
-    _left_out(done.contradictory, done.without_answer)
+    _left_out(done.contradictory, done.shared, done.without_answer)
     name = done.digest[:12]
     print_checks(done.judgement)
     if done.judgement["passed"]:
@@ -71,9 +71,14 @@ def print_checks(judgement: dict[str, Any]) -> None:
         click.echo(f"  {'ok  ' if one['passed'] else 'FAIL'}  {one['name']}: {one['sentence']}")
 
 
-def _left_out(contradictory: tuple[int, ...], without_answer: int) -> None:
-    if contradictory:
-        numbers = ", ".join(str(study) for study in contradictory)
-        click.echo(f"Left out, reader and report say different things: study {numbers}.")
+def _left_out(contradictory: tuple[int, ...], shared: tuple[int, ...], without_answer: int) -> None:
+    for studies, why in (
+        (contradictory, "reader and report say different things"),
+        (shared, "their accession number is that of several patients (name them by study_instance_uid)"),
+    ):
+        if studies:
+            click.echo(f"Left out, {why}: study {', '.join(str(study) for study in studies)}.")
     if without_answer:
-        click.echo(f"Left out, this node has no current answer for them: {without_answer} label(s).")
+        click.echo(
+            f"Left out, this node has no current answer for them or more slices came since: {without_answer} label(s)."
+        )

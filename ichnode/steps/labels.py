@@ -41,12 +41,17 @@ class Gathered:
     labelled : tuple of Labelled
     contradictory : tuple of int
         Numbers of the studies of which reader and report say different things; they are left out.
+    shared : tuple of int
+        Numbers of the studies of several patients that one accession number of the outcomes names; what the report
+        says of one of them is left out.
     without_answer : int
-        Labels of studies that this node has no current answer for; they are left out.
+        Labels of studies that this node has no current answer for, or that readers gave before more slices came; they
+        are left out.
     """
 
     labelled: tuple[Labelled, ...]
     contradictory: tuple[int, ...]
+    shared: tuple[int, ...]
     without_answer: int
 
     @property
@@ -71,11 +76,18 @@ def gather(node: Node, outcomes: Path | None) -> Gathered:
     rows = read_outcomes(outcomes) if outcomes is not None else []
     with node.worklist.read() as tx:
         said = {one.series_id: one.truth for one in feedback.taught(tx)}
-        reported = [(lab.chosen_series(tx, accession=r.accession, study_instance_uid=r.study_instance_uid), r)
-                    for r in rows]  # fmt: skip
+        outdated = feedback.outdated(tx)
+        studies = [(lab.named(tx, accession=r.accession, study_instance_uid=r.study_instance_uid), r) for r in rows]
+        shared = {one.study_id for named, _ in studies if _several(named) for one in named}
+        reported = [([one.series_id for one in named if one.series_id is not None], r)
+                    for named, r in studies if not _several(named)]  # fmt: skip
         wanted = {*said, *(key for keys, _ in reported for key in keys)}
         answered = {one.series_id: one for one in lab.answered(tx, wanted)}
-    missing = len(said.keys() - answered.keys()) + sum(not set(keys) & answered.keys() for keys, _ in reported)
+    missing = (
+        len(said.keys() - answered.keys())
+        + len(outdated)
+        + sum(not set(keys) & answered.keys() for keys, _ in reported)
+    )
     words: dict[int, list[Mapping[str, bool]]] = {key: [said[key].scan] for key in said if key in answered}
     for keys, row in reported:
         for key in keys:
@@ -91,7 +103,7 @@ def gather(node: Node, outcomes: Path | None) -> Gathered:
             slices = said[key].slices if key in said else {}
             patient = patient_digest(owner, answered[key].patient_id, answered[key].study_instance_uid)
             labelled.append(Labelled(answered[key], patient, scan, slices))
-    return Gathered(tuple(labelled), tuple(contradictory), missing)
+    return Gathered(tuple(labelled), tuple(contradictory), tuple(sorted(shared)), missing)
 
 
 def split(node: Node, gathered: Gathered) -> dict[str, str]:
@@ -149,6 +161,10 @@ def _entry(node: Node, one: Labelled, part: str) -> dict[str, Any]:
         "scan": dict(one.scan),
         "slices": {str(keys.index(key)): dict(said) for key, said in one.slices.items() if key in keys},
     }
+
+
+def _several(named: Sequence[lab.Named]) -> bool:
+    return len({one.patient for one in named}) > 1
 
 
 def _together(words: Sequence[Mapping[str, bool]]) -> dict[str, bool] | None:

@@ -39,11 +39,14 @@ class Retrained:
         ``passed``, and ``checks`` with their sentences and figures.
     contradictory : tuple of int
         Studies that were left out because reader and report say different things.
+    shared : tuple of int
+        Studies that were left out because their accession number is that of several patients.
     """
 
     digest: str
     judgement: dict[str, Any]
     contradictory: tuple[int, ...]
+    shared: tuple[int, ...]
     without_answer: int
 
 
@@ -90,7 +93,7 @@ def retrain(
         finally:
             clean_runs(node, run.parent)
             clean_features(lab_folder(node) / "features", run.parent)
-    return Retrained(bundle.digest, judgement, gathered.contradictory, gathered.without_answer)
+    return Retrained(bundle.digest, judgement, gathered.contradictory, gathered.shared, gathered.without_answer)
 
 
 def judge(
@@ -148,7 +151,8 @@ def _begin(
     with node.worklist.write() as tx:
         lab.note_run(
             tx, node.now(), "begun", run.name, what=what, patients=len(patients), test=tests,
-            contradictory=list(gathered.contradictory), without_answer=gathered.without_answer,
+            contradictory=list(gathered.contradictory), shared=list(gathered.shared),
+            without_answer=gathered.without_answer,
         )  # fmt: skip
         audit.record(tx, node.now(), by.name, f"model.{what}_begun", address=by.address, run=run.name)
 

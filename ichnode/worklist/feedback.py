@@ -18,6 +18,8 @@ from ichnode.worklist.retractions import WRONG_PATIENT
 
 _F, _L, _R, _S, _ST = schema.feedback, schema.feedback_labels, schema.results, schema.series, schema.studies
 
+_STANDS = (_F.c.superseded_at.is_(None), _R.c.retracted_because.is_distinct_from(WRONG_PATIENT))
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -124,7 +126,8 @@ def of_study(tx: Connection, study_id: int) -> list[Given]:
 def taught(tx: Connection) -> Iterator[Taught]:
     """Yield, of each series of which something stands, the last word and what follows from it, in order of series.
 
-    Results that were taken back because the images are another patient's are left out.
+    Left out are results that were taken back because the images are another patient's, and what was said before more
+    slices came: nobody of those readers has seen all that would be learned from (`outdated`).
     """
     rows = tx.execute(
         select(
@@ -132,7 +135,7 @@ def taught(tx: Connection) -> Iterator[Taught]:
             _S.c.series_instance_uid, _ST.c.study_instance_uid,
         )
         .select_from(_F.join(_R).join(_S).join(_ST))
-        .where(_F.c.superseded_at.is_(None), _R.c.retracted_because.is_distinct_from(WRONG_PATIENT))
+        .where(*_STANDS, _R.c.revision == _S.c.revision)
         .order_by(_R.c.series_id, _F.c.id)
     ).all()  # fmt: skip
     for row in {row.series_id: row for row in rows}.values():
@@ -141,6 +144,14 @@ def taught(tx: Connection) -> Iterator[Taught]:
             row.study_id, row.series_id, row.result_id, row.study_instance_uid, row.series_instance_uid, verdict,
             row.model_digest, row.reader, row.given_at, truth(verdict, said),
         )  # fmt: skip
+
+
+def outdated(tx: Connection) -> set[int]:
+    """Return the series of which something stands, but nothing that was said of their current slices."""
+    rows = tx.execute(
+        select(_S.c.id, _R.c.revision == _S.c.revision).select_from(_F.join(_R).join(_S)).where(*_STANDS)
+    ).all()
+    return {key for key, _ in rows} - {key for key, current in rows if current}
 
 
 def _supersede(tx: Connection, now: datetime, reader: str, result_id: int) -> bool:

@@ -61,14 +61,36 @@ def answered(tx: Connection, series_ids: Iterable[int]) -> list[Answered]:
     ]  # fmt: skip
 
 
-def chosen_series(tx: Connection, *, accession: str = "", study_instance_uid: str = "") -> list[int]:
-    """Return the series that was read of each study with this accession number or UID."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A study that an accession number or a UID names.
+
+    Attributes
+    ----------
+    patient : str
+        For telling patients apart; never to be written anywhere.
+    series_id : int or None
+        The series that was read of it.
+    """
+
+    study_id: int
+    patient: str
+    series_id: int | None
+
+
+def named(tx: Connection, *, accession: str = "", study_instance_uid: str = "") -> list[Named]:
+    """Return the studies with this accession number or UID; two hospitals may have given one number to two patients."""
     wanted = (
         _ST.c.study_instance_uid == study_instance_uid if study_instance_uid else _ST.c.accession_number == accession
     )
     if not (accession or study_instance_uid):
         return []
-    return list(tx.scalars(select(_ST.c.chosen_series_id).where(wanted, _ST.c.chosen_series_id.is_not(None))))
+    rows = tx.execute(
+        select(_ST.c.id, _ST.c.patient_id, _ST.c.study_instance_uid, _ST.c.chosen_series_id)
+        .where(wanted)
+        .order_by(_ST.c.id)
+    )
+    return [Named(row.id, row.patient_id or row.study_instance_uid, row.chosen_series_id) for row in rows]
 
 
 def parts(tx: Connection) -> dict[str, str]:

@@ -106,3 +106,31 @@ def test_a_result_that_does_not_stand_is_no_answer(node, tmp_path):
     gathered = gather(node, outcomes(tmp_path, "accession,any\nA0,1\nA1,1\nA2,1\n"))
     assert [one.series.series_id for one in gathered.labelled] == [3]
     assert gathered.without_answer == 2
+
+
+def test_a_word_on_slices_that_are_no_longer_all_teaches_nothing(node):
+    say(node, 4, True)
+    say(node, 5, True)
+    with node.worklist.write() as tx:
+        tx.execute(schema.series.update().where(schema.series.c.id == 4).values(revision=2))
+        result = dict(rows(node.worklist, schema.results, id=4)[0], id=99, revision=2)
+        tx.execute(schema.results.update().where(schema.results.c.id == 4).values(superseded_at=node.now()))
+        tx.execute(schema.results.insert().values(result))
+    gathered = gather(node, None)
+    assert [one.series.series_id for one in gathered.labelled] == [5]
+    assert gathered.without_answer == 1, "and it is counted"
+    say(node, 99, False)
+    assert {one.series.series_id: one.scan["any"] for one in gather(node, None).labelled} == {4: True, 5: False}
+
+
+def test_an_accession_number_of_two_patients_labels_neither_and_names_both(node, tmp_path):
+    with node.worklist.write() as tx:
+        tx.execute(schema.studies.update().where(schema.studies.c.id == 2).values(accession_number="A0"))
+        tx.execute(schema.studies.update().where(schema.studies.c.id == 6).values(accession_number="A4"))
+    file = outcomes(tmp_path, "accession,any\nA0,1\nA4,0\n")
+    gathered = gather(node, file)
+    assert [one.series.series_id for one in gathered.labelled] == [5, 6], "two scans of one patient are no riddle"
+    assert (gathered.shared, gathered.without_answer) == ((1, 2), 0)
+    uid = rows(node.worklist, schema.studies, id=2)[0]["study_instance_uid"]
+    gathered = gather(node, outcomes(tmp_path, f"accession,study_instance_uid,any\nA0,,1\n,{uid},0\n"))
+    assert {one.series.series_id: one.scan["any"] for one in gathered.labelled} == {2: False}

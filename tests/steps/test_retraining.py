@@ -43,7 +43,7 @@ def test_it_retrains_and_ends_with_the_node(scheduled, monkeypatch):
     def retrain(node, by, outcomes, told, stopping):
         told("training", 1, 2)
         asked.append((by.name, outcomes, stopping))
-        return Retrained("d" * 64, {"passed": True, "checks": []}, (), 0)
+        return Retrained("d" * 64, {"passed": True, "checks": []}, (), (), 0)
 
     monkeypatch.setattr(retraining, "retrain", retrain)
     ((job,), stopping) = scheduled("* * * * *")
