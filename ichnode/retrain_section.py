@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from ichnode.cron import cron_trigger
 from ichnode.sections import Seconds, Section
 
 
@@ -14,8 +15,8 @@ class RetrainSection(Section):
     """Learning from this hospital's own labels: `ichnode retrain`, by hand or by schedule."""
 
     schedule: str = Field(
-        "", description='Cron expression in UTC, such as "0 2 * * sat"; empty: only by hand. A candidate is never '
-        "promoted by itself.",
+        "", description='Cron expression in UTC, such as "0 2 * * sat" (or days as 0-7, Sunday is 0 and 7); empty: '
+        "only by hand. A candidate is never promoted by itself.",
     )  # fmt: skip
     outcomes: str = Field(
         "", description="CSV of report outcomes, study level; empty: only what readers say in the worklist."
@@ -50,10 +51,8 @@ class RetrainSection(Section):
     @classmethod
     def _is_cron(cls, given: str) -> str:
         if given:
-            from apscheduler.triggers.cron import CronTrigger
-
             try:
-                CronTrigger.from_crontab(given, timezone="UTC")
+                cron_trigger(given)
             except ValueError as error:
                 raise ValueError(f'{given!r} is no cron expression such as "0 2 * * sat" ({error})') from None
         return given

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 
+from ichnode.cron import cron_trigger
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.steps.retrain import retrain
@@ -34,7 +34,7 @@ def schedule_retraining(
     if not section.schedule:
         return
     tick = Tick("retrain", partial(_retrain, node, stopping, leads))
-    trigger = CronTrigger.from_crontab(section.schedule, timezone="UTC")
+    trigger = cron_trigger(section.schedule)
     scheduler.add_job(
         tick.wake_here, trigger, id="retrain", max_instances=1, coalesce=True, misfire_grace_time=None,
         replace_existing=True,

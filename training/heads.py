@@ -13,10 +13,14 @@ from ichnode.core.slabs import average_slabs, slab_indices
 from ichnode.inference.bundle import Preprocessing
 from ichnode.inference.preprocess import centre_of_head, in_plane, prepare
 
-from .grid import GridScan, grid_path, keep_array, kept_array, labels_of
+from .grid import GridScan, grid_path, labels_of
+from .kept import Array, keep_array, kept_array
 from .planes import Scan
 
 _BONE_HU = 150
+_ARRAYS: dict[str, type[np.generic]] = {
+    "hu": np.float32, "depth_mm": np.float32, "lesion": np.bool_, "inside": np.bool_,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +38,10 @@ class Head(GridScan):
     pixel_mm : float
     """
 
-    hu: NDArray[np.float32]
-    lesion: NDArray[np.bool_]
-    inside: NDArray[np.bool_]
-    depth_mm: NDArray[np.float32]
+    hu: Array
+    lesion: Array
+    inside: Array
+    depth_mm: Array
     pixel_mm: float
 
 
@@ -52,13 +56,16 @@ def head_from(scan: Scan, how: Preprocessing, cache: Path | None = None) -> Head
         Folder in which the arrays are kept and from which they are read slab by slab; without it they stay in memory.
     """
     slab_of = slab_indices(scan.positions_mm.tolist(), how.slab_mm)
+    arrays: dict[str, Array]
     if cache is None:
-        arrays = _made(scan, how, slab_of)
+        made = _made(scan, how, slab_of)
+        arrays = {name: made[name] for name in _ARRAYS}
     else:
         path = grid_path(scan, how, cache / "heads", str(scan.outlined))
         if not path.exists():
             keep_array(path, _made(scan, how, slab_of))
-        arrays = kept_array(path)
+        kept = kept_array(path)
+        arrays = {name: kept.field(name) for name in _ARRAYS}
     labels, scan_labels = labels_of(scan, slab_of)
     return Head(
         scan.patient, arrays["hu"], labels, scan_labels, arrays["lesion"], arrays["inside"], arrays["depth_mm"],
@@ -67,11 +74,10 @@ def head_from(scan: Scan, how: Preprocessing, cache: Path | None = None) -> Head
 
 
 def _made(scan: Scan, how: Preprocessing, slab_of: NDArray[np.intp]) -> NDArray[np.void]:
-    """Make the arrays, slab by slab in one, so that a head costs one open file; a plane of each lies in one piece."""
+    """Make the arrays, slab by slab in one, so that a head is one file; a plane of each lies in one piece."""
     planes, outlined = scan.hu(), scan.lesion()
     hu = prepare(planes, scan.positions_mm.tolist(), scan.spacing_mm, how).hu.numpy()
-    names = (("hu", np.float32), ("depth_mm", np.float32), ("lesion", np.bool_), ("inside", np.bool_))
-    arrays = np.zeros(len(hu), [(name, kind, hu.shape[1:]) for name, kind in names])
+    arrays = np.zeros(len(hu), [(name, kind, hu.shape[1:]) for name, kind in _ARRAYS.items()])
     arrays["hu"] = hu
     if outlined is not None:
         # As its labels: a slab bears what one of its slices bears.

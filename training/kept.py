@@ -33,6 +33,8 @@ class KeptArray:
     path : Path
         File in NumPy's own format.
     shape : tuple of int
+    part : str, optional
+        One field of an array of records.
 
     Raises
     ------
@@ -42,15 +44,24 @@ class KeptArray:
 
     path: Path
     shape: tuple[int, ...]
+    part: str | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> Any:
-        return np.array(_opened(self.path)[index])
+        return np.array(self._there()[index])
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(_opened(self.path), dtype)
+        return np.array(self._there(), dtype)
+
+    def field(self, name: str) -> KeptArray:
+        """Return one field of an array of records, as an array of its own."""
+        return KeptArray(self.path, _opened(self.path)[name].shape, name)
+
+    def _there(self) -> NDArray[Any]:
+        array = _opened(self.path)
+        return array if self.part is None else array[self.part]
 
 
 Array: TypeAlias = NDArray[Any] | KeptArray

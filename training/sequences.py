@@ -64,7 +64,7 @@ class Drawing:
         self._heads, self._how, self._sampling, self._seed = list(heads), recipe.preprocessing, recipe.sampling, seed
         self._bleeding = [head for head in heads if head.positive]
         self._clean = [head for head in heads if not head.positive]
-        self._donors = [head for head in self._bleeding if isinstance(head, Head) and head.lesion.any()]
+        self._donors = [head for head in self._bleeding if isinstance(head, Head) and head.lesion[:].any()]
         self._turns = Turns(heads, recipe, seed)
         if self._sampling.phantoms and not self._phantoms:
             raise ValueError("The recipe asks for phantoms, and there are none.")

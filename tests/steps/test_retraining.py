@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from ichnode import retraining
 from ichnode.config import load
+from ichnode.cron import cron_trigger
 from ichnode.errors import ConfigError
 from ichnode.retraining import schedule_retraining
 from ichnode.steps.retrain import Retrained
@@ -35,6 +36,29 @@ def test_at_the_time_that_was_asked_for(scheduled):
     ((job,), _) = scheduled("30 2 * * sat")
     friday = datetime(2026, 3, 6, 12, tzinfo=UTC)
     assert job.trigger.get_next_fire_time(None, friday) == datetime(2026, 3, 7, 2, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("days", "names"),
+    [
+        ("0", ["Sun"]), ("7", ["Sun"]), ("1", ["Mon"]), ("6", ["Sat"]), ("sat", ["Sat"]), ("SUN", ["Sun"]),
+        ("1-5", ["Mon", "Tue", "Wed", "Thu", "Fri"]), ("5-7", ["Fri", "Sat", "Sun"]), ("sat-sun", ["Sat", "Sun"]),
+        ("0,3", ["Wed", "Sun"]), ("mon,6", ["Mon", "Sat"]), ("1-5/2", ["Mon", "Wed", "Fri"]), ("5/1", ["Fri", "Sat"]),
+        ("*/3", ["Wed", "Sat", "Sun"]), ("*", ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]),
+    ],
+)  # fmt: skip
+def test_days_are_counted_as_cron_counts_them(days, names):
+    trigger, now, found = cron_trigger(f"0 2 * * {days}"), datetime(2026, 3, 2, tzinfo=UTC), []
+    while (now := trigger.get_next_fire_time(None, now)) < datetime(2026, 3, 9, tzinfo=UTC):  # from a Monday on
+        found.append(now.strftime("%a"))
+        now += timedelta(minutes=1)
+    assert found == names
+
+
+@pytest.mark.parametrize("days", ["8", "sonntag", "1-", "day", "*-3", "1/0"])
+def test_what_is_no_day_is_refused(days):
+    with pytest.raises(ValueError, match="no day of the week"):
+        cron_trigger(f"0 2 * * {days}")
 
 
 def test_it_retrains_and_ends_with_the_node(scheduled, monkeypatch):
