@@ -14,13 +14,16 @@ from pydicom import dcmread
 from ichnode.core.findings import CLASSES
 from ichnode.core.pseudonyms import Pseudonyms
 from ichnode.core.slices import Slice
+from ichnode.core.test_set import TEST
 from ichnode.dicom.dataset import encoded
 from ichnode.dicom.deidentified import Options, deidentified
 from ichnode.errors import BadObject, ConfigError
 from ichnode.steps.assemble import look_at
+from ichnode.steps.labels import patient_digest
 from ichnode.steps.node import Node
+from ichnode.steps.report import installation_id
 from ichnode.storage.atomic import write_durable
-from ichnode.worklist import assembly, audit, feedback, views
+from ichnode.worklist import assembly, audit, feedback, lab, views
 from ichnode.worklist.assembly import Filed
 from ichnode.worklist.feedback import Taught
 
@@ -73,7 +76,8 @@ def export(
 
     Each series is entered in the audit journal before it is written. What is written is the same every time, so that an
     export that was stopped is simply started again. An object that may not leave is left out with its reason, and the
-    rest goes on.
+    rest goes on. Patients of the frozen test set are marked as such (``split``), so that they teach nothing elsewhere
+    that is to be judged here.
 
     Parameters
     ----------
@@ -87,6 +91,9 @@ def export(
     with node.worklist.read() as tx:
         series = views.analysed_series(tx, study_ids)
         words = {one.series_id: one for one in feedback.taught(tx)}
+        whose, parts = lab.patients_of(tx, [study_id for study_id, _ in series]), lab.parts(tx)
+    owner = installation_id(node.settings.node.data.resolve())
+    judges = {study for study, named in whose.items() if parts.get(patient_digest(owner, *named)) == TEST}
     rows: list[Mapping[str, str]] = []
     refused: list[tuple[int, str]] = []
     files = 0
@@ -99,6 +106,8 @@ def export(
         refused += [(study_id, reason) for reason in why]
         if series_id in words and written:
             rows += _labels(words[series_id], pseudonyms)
+        if study_id in judges and written:
+            rows.append({"study_instance_uid": pseudonyms.uid(whose[study_id][1]), "split": TEST})
         tell(done, len(series))
     _write_labels(out / LABELS, rows)
     return Exported(len(series), files, len(rows), tuple(refused))
@@ -136,10 +145,10 @@ def _labels(word: Taught, pseudonyms: Pseudonyms) -> list[Mapping[str, str]]:
         {
             "study_instance_uid": study,
             "series_instance_uid": series,
-            "sop_instance_uid": pseudonyms.uid(uid),
+            "sop_instance_uid": pseudonyms.uid(uid) + (f"#{frame}" if frame > 1 else ""),
             **_said(row),
         }
-        for (uid, _), row in word.truth.slices.items()
+        for (uid, frame), row in word.truth.slices.items()
     ]
     return [of_scan, *of_slices]
 
@@ -150,6 +159,6 @@ def _said(known: Mapping[str, bool]) -> dict[str, str]:
 
 def _write_labels(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, (*_UIDS, *CLASSES), restval="", lineterminator="\n")
+        table = csv.DictWriter(file, (*_UIDS, *CLASSES, "split"), restval="", lineterminator="\n")
         table.writeheader()
         table.writerows(rows)

@@ -1,16 +1,20 @@
 """``ichnode export``: what a node holds, de-identified, with what readers said of it, into a data set of the lab."""
 
 import csv
+from types import SimpleNamespace
 
 import pytest
 from ichnode_training.__main__ import main as lab
 from ichnode_training.planes import open_planes
 from pydicom import dcmread
 
-from ichnode.core.feedback import Feedback, Label
+from ichnode.core.feedback import Feedback, Label, Truth
 from ichnode.core.findings import CLASSES
+from ichnode.core.pseudonyms import Pseudonyms
+from ichnode.steps import labels
+from ichnode.steps.export import _labels
 from ichnode.steps.receive import receive_slice
-from ichnode.worklist import assembly, audit, feedback, schema
+from ichnode.worklist import assembly, audit, feedback, model_tables, schema
 from tests.made import answer, claim, finish, rows
 from tests.steps.spooled import as_received
 from tests.training.layouts import ct_file, plane, save
@@ -72,6 +76,27 @@ def test_what_is_exported_names_nobody_and_teaches_the_lab(received, data, ichno
     assert taught.patient == other.patient
     assert taught.scan_labels[CLASSES.index("subdural")] == 1 and (taught.labels[:, 4] == 1).sum() == 1
     assert taught.labels[3, 4] == 1, "the slice that the reader named"
+
+
+def test_who_judges_models_here_is_in_the_test_part_elsewhere(received, data, ichnode, tmp_path):
+    labels.split(received, labels.gather(received, None))
+    with received.worklist.write() as tx:
+        tx.execute(model_tables.lab_patients.update().values(part="test"))
+    out, into = tmp_path / "out", tmp_path / "planes"
+    ichnode("export", "--data", data, "--all", "--out", out)
+    with (out / "labels.csv").open() as lines:
+        parts = [line["split"] for line in csv.DictReader(lines) if line["split"]]
+    assert parts == ["test", "test"], "both studies of the patient"
+    assert lab(["import", "folder", str(out), "--labels", str(out / "labels.csv"), "--into", str(into)]) == 0
+    assert [scan.split for scan in open_planes(into)] == ["test", "test"]
+
+
+def test_a_word_on_a_frame_stays_with_the_frame():
+    said = {("1.2.3", 1): {"any": False}, ("1.2.3", 5): {"any": True}}
+    word = SimpleNamespace(study_instance_uid="1.2", series_instance_uid="1.2.9", truth=Truth({"any": True}, said))
+    pseudonyms = Pseudonyms(b"k" * 32)
+    uids = [row.get("sop_instance_uid") for row in _labels(word, pseudonyms)]
+    assert uids == [None, pseudonyms.uid("1.2.3"), f"{pseudonyms.uid('1.2.3')}#5"], "as the importer names frames"
 
 
 def test_the_key_keeps_pseudonyms_and_a_name_in_what_stays_is_refused(received, data, ichnode, tmp_path):
