@@ -40,13 +40,17 @@ def add(
     Example: ichnode user add ada --role radiologist
     """
     settings = settings_from(config, data)
+    from ichnode.core.access import RESERVED, is_account_name
     from ichnode.errors import PermanentError
     from ichnode.steps.node import open_node
     from ichnode.web.passwords import hash_password
     from ichnode.worklist import accounts
 
-    if not 0 < len(name) <= 64 or not name.isprintable() or name != name.strip() or ":" in name:
-        raise PermanentError("A name has 1 to 64 printable characters, without a colon.", "ACCOUNT")
+    if not is_account_name(name):
+        raise PermanentError(
+            f"A name has 1 to 64 printable characters, without a colon, and is none of {', '.join(sorted(RESERVED))}.",
+            "ACCOUNT",
+        )
     kept = None if at_the_proxy else hash_password(_password(password_file))
     node = open_node(settings)
     with node.worklist.write() as tx:

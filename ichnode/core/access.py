@@ -27,12 +27,20 @@ PERMISSIONS: dict[str, Role] = {
 """The least role that has each permission. The scopes of an API token are the names of permissions."""
 
 _ORDER = tuple(Role)
+RESERVED = frozenset({"node", "unknown", "terminal", "token"})
+"""Names by which the audit journal means somebody else than an account; so does whatever has a colon."""
 
 
 def permissions_of(role: str) -> frozenset[str]:
     """Return what a role may."""
     rank = _ORDER.index(Role(role))
     return frozenset(name for name, least in PERMISSIONS.items() if _ORDER.index(least) <= rank)
+
+
+def is_account_name(name: str) -> bool:
+    """Tell whether somebody may be called so: 1 to 64 printable characters that pass for nobody else in a journal."""
+    plain = 0 < len(name) <= 64 and name.isprintable() and name == name.strip() and ":" not in name
+    return plain and name.lower() not in RESERVED
 
 
 def pause_after_s(failures: int, free: int, longest_s: float) -> float:

@@ -35,9 +35,12 @@ from ichnode.web import (
 from ichnode.web.armour import Armour
 from ichnode.web.pages import STATIC
 from ichnode.web.refusals import Refused
+from ichnode.web.seen import Seen
 
 HEAVY_AT_ONCE = 2
 """Endpoints that decode pixels: receiving and analysing come first on the processors of a node."""
+PASSWORDS_AT_ONCE = 2
+"""Each takes 64 MiB: many strangers at the door must not take the node's memory."""
 
 
 class _Kept(StaticFiles):
@@ -77,9 +80,10 @@ def create_app(node: Node) -> Starlette:
     )
     app.state.node = node
     app.state.heavy = CapacityLimiter(HEAVY_AT_ONCE)
+    app.state.passwords = CapacityLimiter(PASSWORDS_AT_ONCE)
     app.state.pulse = events.Pulse(node)
     app.state.stopping = threading.Event()
     app.state.draining = threading.Event()
     app.state.tally = monitoring.begin_tally(node)
-    app.state.seen = {}  # what each open page has shown already; lost, a line more stands in the audit journal
+    app.state.seen = Seen()
     return app

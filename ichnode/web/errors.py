@@ -14,7 +14,7 @@ from ichnode.errors import IchnodeError, TransientError
 from ichnode.log import get_logger, place_of
 from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
-from ichnode.web.visitor import recognise
+from ichnode.web.visitor import COOKIE, recognise
 
 log = get_logger(__name__)
 
@@ -24,8 +24,16 @@ async def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     if error.status == 401 and _is_person(request) and request.method == "GET":
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/sign-in?next={quote(here)}", 303)
-    return await _tell(request, error.status, error.code, error.sentence)
+        return _session_over(request, RedirectResponse(f"/sign-in?next={quote(here)}", 303))
+    answer = await _tell(request, error.status, error.code, error.sentence)
+    return _session_over(request, answer) if error.status == 401 else answer
+
+
+def _session_over(request: Request, answer: Response) -> Response:
+    """Make the browser of whoever had a session forget what it keeps of patients."""
+    if COOKIE in request.cookies:
+        answer.headers["Clear-Site-Data"] = '"cache"'
+    return answer
 
 
 async def not_served(request: Request, error: Exception) -> Response:

@@ -83,7 +83,7 @@ def read_key(text: str | None) -> Key | None:
         key = int(rank), float(score), float(age), int(number)
     except ValueError:
         key = 0, math.nan, 0.0, 0
-    if not all(math.isfinite(part) and abs(part) < 1e15 for part in key):
+    if not (all(math.isfinite(part) and abs(part) < 1e15 for part in key) and max(abs(key[0]), abs(key[3])) < 2**31):
         raise Refused(400, "BAD_PAGE", "There is no such page of the worklist.")
     return key
 

@@ -11,7 +11,7 @@ from ichnode.web.charts import drawn
 from ichnode.web.doors import door, json_body
 from ichnode.web.node_facts import node_facts, worries
 from ichnode.web.refusals import Refused
-from ichnode.web.study_facts import whole_number
+from ichnode.web.study_facts import is_key, whole_number
 from ichnode.web.visitor import Visitor, node_of
 from ichnode.worklist import audit, deliveries, jobs, models, pauses, retrievals, views, vitals
 
@@ -52,7 +52,7 @@ def audit_journal(request: Request, visitor: Visitor) -> Response:
 def retry(request: Request, visitor: Visitor) -> Response:
     """Start what failed again: of one study, or of all."""
     node, number = node_of(request), json_body(request).get("study")
-    if number is not None and not isinstance(number, int):
+    if number is not None and not is_key(number):
         raise Refused(400, "BAD_STUDY", 'Send {"study": 12} or {} for all.')
     with node.worklist.write() as tx:
         chosen = None if number is None else views.series_ids(tx, [number])

@@ -13,6 +13,7 @@ from ichnode.web.doors import door
 from ichnode.web.node_facts import node_facts, worries
 from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
+from ichnode.web.study_facts import whole_number
 from ichnode.web.visitor import Visitor, node_of
 from ichnode.worklist import audit, deliveries, jobs, pauses, retrievals, vitals
 
@@ -29,11 +30,8 @@ def node_again(request: Request, visitor: Visitor) -> Response:
 
 def audit_page(request: Request, visitor: Visitor) -> Response:
     """Show the audit journal, the latest first."""
-    before = request.query_params.get("before", "")
     with node_of(request).worklist.read() as tx:
-        rows = audit.latest(
-            tx, 100, int(before) if before.isascii() and before.isdigit() and len(before) < 15 else None
-        )
+        rows = audit.latest(tx, 100, whole_number(request.query_params.get("before")))
     return page(request, "audit.html", visitor, rows=rows, now=node_of(request).now())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,10 +14,12 @@ from starlette.routing import Route
 from ichnode.web.doors import FORM_BYTES, admit_body, check_csrf, check_origin
 from ichnode.web.pages import page
 from ichnode.web.passwords import is_password
-from ichnode.web.visitor import COOKIE, address_of, node_of, recognise
+from ichnode.web.refusals import Refused
+from ichnode.web.visitor import COOKIE, address_of, node_of, recognise, travels_by_https
 from ichnode.worklist import accounts, sessions, sign_ins
 
 HOME = "/"
+MOST_WAITING = 20
 
 
 def inside(address: str) -> str:
@@ -31,8 +34,22 @@ async def sign_in_page(request: Request) -> Response:
     if request.method == "POST":
         await admit_body(request, FORM_BYTES)
         check_origin(request)
-        return await run_in_threadpool(_sign_in, request)
+        return await _in_turn(request)
     return await run_in_threadpool(_form, request)
+
+
+async def _in_turn(request: Request) -> Response:
+    """Look at a password, away from the threads that the pages need. Each takes 64 MiB: few at once, few wait.
+
+    Raises
+    ------
+    Refused
+        503 when too many wait already.
+    """
+    turns: CapacityLimiter = request.app.state.passwords
+    if turns.statistics().tasks_waiting >= MOST_WAITING:
+        raise Refused(503, "BUSY", "Too many people sign in at this moment; try again in a few seconds.")
+    return await to_thread.run_sync(_sign_in, request, limiter=turns)
 
 
 def _form(request: Request) -> Response:
@@ -55,27 +72,29 @@ def _sign_in(request: Request) -> Response:
     name, password = str(form.get("name", "")).strip(), str(form.get("password", ""))
     onward = inside(str(form.get("next", HOME)))
     now = node.now()
-    with node.worklist.read() as tx:
+    with node.worklist.write() as tx:
         pause_s = sign_ins.pause_s(tx, now, name, address)
+        attempt = sign_ins.count(tx, now, name, address) if pause_s <= 0 else None
         account = accounts.find(tx, name)
-    if pause_s > 0:
+    if attempt is None:
         return _show(
             request, onward, f"Too many attempts. Try again in {math.ceil(pause_s)} seconds.", name, status=429
         )
     allowed = is_password(account.password if account else None, password) and account and not account.disabled
     with node.worklist.write() as tx:
         if not allowed or account is None:
-            sign_ins.failed(tx, now, name, address, known=account is not None)
+            sign_ins.failed(tx, now, attempt, known=account is not None)
         else:
             secret = secrets.token_urlsafe(32)
-            sign_ins.succeeded(tx, name, address)
+            sign_ins.succeeded(tx, attempt)
             sign_ins.prune(tx, now)
             sessions.prune(tx, now, node.settings.web.idle_timeout_s, node.settings.web.session_s)
+            sessions.end(tx, now, request.cookies.get(COOKIE, ""), address)
             sessions.begin(tx, now, account.id, secret, account.name, address)
     if not allowed:
         return _show(request, onward, "Name or password is wrong.", name, status=401)
     answer = RedirectResponse(onward, 303)
-    answer.set_cookie(COOKIE, secret, httponly=True, samesite="lax", secure=node.settings.web.secure, path="/")
+    answer.set_cookie(COOKIE, secret, httponly=True, samesite="lax", secure=travels_by_https(request), path="/")
     return answer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import OrderedDict
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -19,8 +20,9 @@ from ichnode.web.study_facts import current_result, stack_facts
 from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import views
 
-KEPT = "private, max-age=604800, immutable"
-"""In the browser of whoever may see it, and nowhere on the way. The address names the content."""
+KEPT = "private, max-age={}, immutable"
+"""In the browser of whoever may see it, for no longer than a session, and nowhere on the way. The address names the
+content."""
 
 
 def series_of(request: Request) -> tuple[Node, dict[str, Any], dict[str, Any]]:
@@ -68,7 +70,7 @@ def series_stack(request: Request, visitor: Visitor) -> Response:
         "address": f"{address}/heat/{result['id'] if result else 0}/{stack.digest}",
         "maps": [{"index": i, "name": name} for i, name in zip(maps.indices, maps.classes, strict=True)],
     }
-    note_view(request, visitor, "series.viewed", study["id"], series=series["id"])
+    _note(request, visitor, study["id"], series["id"], stack.digest)
     return JSONResponse(facts)
 
 
@@ -78,8 +80,9 @@ def planes(request: Request, visitor: Visitor) -> Response:
     part = request.path_params["part"]
     if part >= stack.parts:
         raise Refused(404, "NO_SLICES", "There are no such slices.")
+    _note_once(request, visitor, stack)
     content, is_whole = part_of(node, stack, part)
-    return _packed(content, KEPT if is_whole else "no-store")
+    return _packed(content, _kept(node) if is_whole else "no-store")
 
 
 def heat_maps(request: Request, visitor: Visitor) -> Response:
@@ -89,9 +92,11 @@ def heat_maps(request: Request, visitor: Visitor) -> Response:
     maps = _heat_of(node, result)
     if maps is None:
         raise Refused(404, "NO_HEAT", "There are no heat maps of this answer.")
-    slices = _named(request).slices
+    stack = _named(request)
+    _note_once(request, visitor, stack)
+    slices = stack.slices
     turned = [slices[index].view.turn(plane).tobytes() for index, plane in zip(maps.indices, maps.maps, strict=True)]
-    return _packed(b"".join(turned))
+    return _packed(b"".join(turned), _kept(node))
 
 
 def report_file(request: Request, visitor: Visitor) -> Response:
@@ -151,6 +156,20 @@ def _named(request: Request) -> Stack:
     return stack
 
 
+def _note_once(request: Request, visitor: Visitor, stack: Stack) -> None:
+    """Write down that somebody gets pixels of a series, once an hour: a viewer asks for many parts."""
+    study_id, now = int(request.path_params["study"]), node_of(request).now()
+    if not request.app.state.seen.last(visitor, (study_id, stack.series_id, stack.digest), now):
+        _, study, series = series_of(request)
+        _note(request, visitor, study["id"], series["id"], stack.digest)
+
+
+def _note(request: Request, visitor: Visitor, study_id: int, series_id: int, digest: str) -> None:
+    note_view(request, visitor, "series.viewed", study_id, series=series_id)
+    place = study_id, series_id, digest
+    request.app.state.seen.note(visitor, place, node_of(request).now(), frozenset({digest}))
+
+
 def _heat_of(node: Node, result: dict[str, Any] | None) -> heat.HeatMaps | None:
     if result is None or not result["heat_file"]:
         return None
@@ -160,7 +179,11 @@ def _heat_of(node: Node, result: dict[str, Any] | None) -> heat.HeatMaps | None:
         return None
 
 
-def _packed(content: bytes, kept: str = KEPT) -> Response:
+def _kept(node: Node) -> str:
+    return KEPT.format(int(node.settings.web.session_s))
+
+
+def _packed(content: bytes, kept: str) -> Response:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: in gzip's wrapping
     packed = packer.compress(content) + packer.flush()
     headers = {"Content-Encoding": "gzip", "Cache-Control": kept, "Vary": "Cookie"}
@@ -169,10 +192,11 @@ def _packed(content: bytes, kept: str = KEPT) -> Response:
 
 def _routes(root: str, name: str) -> list[Door]:
     series = f"{root}/studies/{{study:int}}/series/{{series:int}}"
+    unasked = partial(door, heavy=True, by_itself=True)  # a viewer tries again and again; that keeps no session open
     return [
         door(f"{series}/stack", "study.read", series_stack, heavy=True, name=f"{name}stack"),
-        door(f"{series}/planes/{{digest}}/{{part:int}}", "study.read", planes, heavy=True, name=f"{name}planes"),
-        door(f"{series}/heat/{{result:int}}/{{digest}}", "study.read", heat_maps, heavy=True, name=f"{name}heat"),
+        unasked(f"{series}/planes/{{digest}}/{{part:int}}", "study.read", planes, name=f"{name}planes"),
+        unasked(f"{series}/heat/{{result:int}}/{{digest}}", "study.read", heat_maps, name=f"{name}heat"),
         door(f"{root}/studies/{{study:int}}/reports/{{report:int}}", "study.read", report_file, name=f"{name}report"),
     ]
 

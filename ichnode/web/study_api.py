@@ -9,13 +9,14 @@ from ichnode.core.feedback import ContradictionError, Feedback, Label
 from ichnode.errors import ConfigError
 from ichnode.steps.node import Node
 from ichnode.steps.order import place_priors
+from ichnode.web import acts
 from ichnode.web.doors import door, json_body
 from ichnode.web.journal_words import in_words
 from ichnode.web.refusals import Refused
 from ichnode.web.slices import study_of
-from ichnode.web.study_facts import answers_of, said, series_to_show
+from ichnode.web.study_facts import answers_of, is_key, said, series_to_show
 from ichnode.web.visitor import Visitor, node_of, note_view
-from ichnode.worklist import audit, feedback, readings
+from ichnode.worklist import feedback, readings
 from ichnode.worklist.orders import Order
 
 _WRONG = (
@@ -51,22 +52,14 @@ def give_feedback(request: Request, visitor: Visitor) -> Response:
     node = node_of(request)
     study_id, result_id = _answer_of(request)
     given = _feedback(request)
-    with node.worklist.write() as tx:
-        number = feedback.give(tx, node.now(), visitor.name, result_id, given)
-        audit.record(
-            tx, node.now(), visitor.name, "feedback.given", study_id, visitor.address, result=result_id
-        )  # fmt: skip
-    return JSONResponse({"id": number})
+    return JSONResponse({"id": acts.give_feedback(node, visitor, study_id, result_id, given)})
 
 
 def take_feedback_back(request: Request, visitor: Visitor) -> Response:
     """Take back what a reader said of an answer."""
     node = node_of(request)
     study_id, result_id = _answer_of(request)
-    with node.worklist.write() as tx:
-        done = feedback.take_back(tx, node.now(), visitor.name, result_id)
-        audit.record(tx, node.now(), visitor.name, "feedback.taken_back", study_id, visitor.address, result=result_id)
-    return JSONResponse({"done": done})
+    return JSONResponse({"done": acts.take_feedback_back(node, visitor, study_id, result_id)})
 
 
 def sign_study_off(request: Request, visitor: Visitor) -> Response:
@@ -74,22 +67,16 @@ def sign_study_off(request: Request, visitor: Visitor) -> Response:
     node = node_of(request)
     study = study_of(node, request.path_params["study"])
     seen = json_body(request).get("seen")
-    if not (seen is None or isinstance(seen, int)):
+    if not (seen is None or is_key(seen)):
         raise Refused(422, "READING", 'Send {"seen": number of the newest answer that was seen, or null}.')
-    with node.worklist.write() as tx:
-        read_by = readings.sign_off(tx, node.now(), visitor.name, study["id"], seen)
-        audit.record(tx, node.now(), visitor.name, "study.signed_off", study["id"], visitor.address)
-    return JSONResponse({"read_by": read_by})
+    return JSONResponse({"read_by": acts.sign_off(node, visitor, study["id"], seen)})
 
 
 def make_study_unread(request: Request, visitor: Visitor) -> Response:
     """Make a study unread again."""
     node = node_of(request)
     study = study_of(node, request.path_params["study"])
-    with node.worklist.write() as tx:
-        done = readings.put_back(tx, node.now(), visitor.name, study["id"])
-        audit.record(tx, node.now(), visitor.name, "study.unread", study["id"], visitor.address)
-    return JSONResponse({"done": done})
+    return JSONResponse({"done": acts.make_unread(node, visitor, study["id"])})
 
 
 def fetch_study_priors(request: Request, visitor: Visitor) -> Response:

@@ -30,6 +30,11 @@ def whole_number(given: object) -> int | None:
     return int(given) if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 10 else None
 
 
+def is_key(given: object) -> bool:
+    """Tell whether a value of JSON can be the key of a row: the databases have 32 bits, and true is no number."""
+    return isinstance(given, int) and not isinstance(given, bool) and 0 < given < 2**31
+
+
 def current_result(series: dict[str, Any]) -> dict[str, Any] | None:
     """Return the result of a series that stands, if there is one."""
     return next((r for r in reversed(series["results"]) if r["superseded_at"] is None), None)

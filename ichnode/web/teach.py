@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ichnode.core.feedback import ContradictionError, Feedback, Label
 from ichnode.core.findings import CLASSES
+from ichnode.web import acts
 from ichnode.web.doors import door
 from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
@@ -17,7 +18,7 @@ from ichnode.web.slices import study_of
 from ichnode.web.study_facts import series_to_show, whole_number
 from ichnode.web.study_page import page_of
 from ichnode.web.visitor import Visitor, node_of
-from ichnode.worklist import agreement, audit, feedback, readings
+from ichnode.worklist import agreement
 
 _SAYS = {"yes": True, "no": False}
 
@@ -29,13 +30,10 @@ def teach(request: Request, visitor: Visitor) -> Response:
     result = _result(study, whole_number(form.get("result")))
     series = next(s for s in study["series"] if result in s["results"])
     given = None if form.get("take_back") else _feedback(form, result)
-    with node.worklist.write() as tx:
-        if given is None:
-            feedback.take_back(tx, node.now(), visitor.name, result["id"])
-        else:
-            feedback.give(tx, node.now(), visitor.name, result["id"], given)
-        what = "feedback.taken_back" if given is None else "feedback.given"
-        audit.record(tx, node.now(), visitor.name, what, study["id"], visitor.address, result=result["id"])
+    if given is None:
+        acts.take_feedback_back(node, visitor, study["id"], result["id"])
+    else:
+        acts.give_feedback(node, visitor, study["id"], result["id"], given)
     return _again(request, visitor, study["id"], series["id"], "study/teach.html", "#teach")
 
 
@@ -43,14 +41,10 @@ def sign_off(request: Request, visitor: Visitor) -> Response:
     """Mark a study as read, or as unread again."""
     node, form = node_of(request), request.state.form
     study = study_of(node, request.path_params["study"])
-    unread = bool(form.get("unread"))
-    with node.worklist.write() as tx:
-        if unread:
-            readings.put_back(tx, node.now(), visitor.name, study["id"])
-        else:
-            readings.sign_off(tx, node.now(), visitor.name, study["id"], whole_number(form.get("seen")))
-        what = "study.unread" if unread else "study.signed_off"
-        audit.record(tx, node.now(), visitor.name, what, study["id"], visitor.address)
+    if form.get("unread"):
+        acts.make_unread(node, visitor, study["id"])
+    else:
+        acts.sign_off(node, visitor, study["id"], whole_number(form.get("seen")))
     return _again(request, visitor, study["id"], None, "study/reading.html", "#reading")
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from starlette.requests import Request
 
 from ichnode.config import Settings
-from ichnode.core.access import permissions_of
+from ichnode.core.access import is_account_name, permissions_of
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
 from ichnode.web.refusals import Refused
@@ -102,6 +102,16 @@ def address_of(request: Request) -> str:
     return client[:64]
 
 
+def travels_by_https(request: Request) -> bool:
+    """Tell whether the browser reaches the pages by https, so that a cookie may be bound to it."""
+    settings = node_of(request).settings
+    if settings.web.secure:
+        return True
+    shared = proxy_secret(settings)
+    trusted = bool(shared) and _same(request.headers.get(SECRET_HEADER, ""), shared)
+    return trusted and request.headers.get("X-Forwarded-Proto", "").strip().lower() == "https"
+
+
 def csrf_of(secret: str) -> str:
     """Return the token against forged requests that belongs to a session's secret."""
     return hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()
@@ -156,7 +166,7 @@ def _by_token(node: Node, secret: str, address: str) -> Visitor | None:
 
 def _by_proxy(node: Node, name: str, shared: str, request: Request) -> Visitor | None:
     name = name.strip().lower()
-    if not name or len(name) > 64 or not name.isprintable():
+    if not is_account_name(name):
         return None
     with node.worklist.read() as tx:
         account = accounts.find(tx, name)

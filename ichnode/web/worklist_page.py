@@ -15,6 +15,7 @@ from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import audit, searches, triage_list
 
 LINES = 50
+LIST = "worklist"
 TABS = (
     ("", "All"), ("positive", "Suspected"), ("failed", "Failed"), ("waiting", "Waiting"), ("running", "Running"),
     ("not_analysed", "Not analysed"), ("negative", "None detected"), ("retracted", "Withdrawn"),
@@ -24,20 +25,24 @@ TABS = (
 def worklist(request: Request, visitor: Visitor) -> Response:
     """Show the page."""
     shown = _shown(request, visitor)
-    ids = [line["id"] for line in shown["studies"]]
-    note_view(request, visitor, "worklist.viewed", studies=ids)
-    request.app.state.seen[visitor.csrf] = frozenset(ids)
+    _note(request, visitor, [line["id"] for line in shown["studies"]], shown)
     return page(request, "worklist.html", visitor, **shown)
 
 
 def worklist_again(request: Request, visitor: Visitor) -> Response:
     """Show the list alone, to a page that is open."""
     shown = _shown(request, visitor)
-    ids = frozenset(line["id"] for line in shown["studies"])
-    if new := ids - request.app.state.seen.get(visitor.csrf, frozenset()):
-        note_view(request, visitor, "worklist.viewed", studies=sorted(new))
-        request.app.state.seen[visitor.csrf] = ids
+    now = node_of(request).now()
+    seen = frozenset() if visitor.by == "token" else request.app.state.seen.last(visitor, LIST, now)
+    if new := [line["id"] for line in shown["studies"] if line["id"] not in seen]:
+        _note(request, visitor, new, shown)
     return page(request, "worklist_list.html", visitor, **shown)
+
+
+def _note(request: Request, visitor: Visitor, new: list[int], shown: dict[str, Any]) -> None:
+    note_view(request, visitor, "worklist.viewed", studies=new)
+    ids = frozenset(line["id"] for line in shown["studies"])
+    request.app.state.seen.note(visitor, LIST, node_of(request).now(), ids)
 
 
 def search(request: Request, visitor: Visitor) -> Response:

@@ -57,7 +57,8 @@ def sign_off(tx: Connection, now: datetime, reader: str, study_id: int, seen_res
         raise PermanentError("A newer answer came meanwhile: look at it, then sign off.", "NEWER_RESULT")
     verdict = verdict_of_study(tx, study_id)
     values = {"read_at": now, "read_by": reader, "read_verdict": verdict}
-    tx.execute(update(_ST).where(_ST.c.id == study_id, _ST.c.read_at.is_(None)).values(values))
+    if not tx.execute(update(_ST).where(_ST.c.id == study_id, _ST.c.read_at.is_(None)).values(values)).rowcount:
+        return read_by(tx, study_id) or reader  # another was quicker
     is_read(tx, now, study_id)
     note(tx, now, "study.read", study_id, None, by=reader, verdict=verdict)
     return reader

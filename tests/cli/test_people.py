@@ -45,6 +45,7 @@ def test_an_account_from_the_first_day_to_the_last(ichnode, node, data, password
     [
         ("ada", "short", "10 to 512 characters"),
         ("a:b", "long enough", "without a colon"),
+        ("Node", "long enough", "is none of node, terminal"),
         (" ", "long enough", "colon"),
     ],
 )

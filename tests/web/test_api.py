@@ -99,7 +99,9 @@ def test_nobody_without_a_token_that_holds(morning, program, stranger):
     [
         ("/api/v1/worklist/search", b"{"), ("/api/v1/worklist/search", b"[]"), ("/api/v1/worklist/search", b"{}"),
         ("/api/v1/worklist/search", b'{"text": ""}'), ("/api/v1/retry", b'{"study": "all"}'),
-        ("/api/v1/destinations/pacs/pause", b'{"paused": 1}'), ("/api/v1/retry", b"[" * 60000),
+        ("/api/v1/retry", b'{"study": true}'), ("/api/v1/retry", b'{"study": 1' + b"0" * 30 + b"}"),
+        ("/api/v1/retry", b'{"study": 0}'), ("/api/v1/destinations/pacs/pause", b'{"paused": 1}'),
+        ("/api/v1/retry", b"[" * 60000),
     ],
 )  # fmt: skip
 def test_a_body_that_cannot_be_understood_is_400(morning, program, path, body):

@@ -6,14 +6,16 @@ import hashlib
 import shutil
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 
 import httpx2
 import pytest
 from structlog.testing import capture_logs
 
 from ichnode.errors import ConfigError
-from ichnode.web import server
+from ichnode.web import server, sign_in
 from ichnode.web.server import WebServer
 from ichnode.web.sign_in import inside
 from ichnode.web.visitor import COOKIE
@@ -125,13 +127,82 @@ def test_trying_many_names_from_one_address_becomes_slow_and_a_known_one_does_no
     now = people.now()
     with people.worklist.write() as tx:
         for number in range(sign_ins.ADDRESS_FREE - 1):
-            sign_ins.failed(tx, now, f"name {number}", "192.0.2.9", known=False)
+            sign_ins.count(tx, now, f"name {number}", "192.0.2.9")
         assert sign_ins.pause_s(tx, now, "another", "192.0.2.9") == 0
-        sign_ins.succeeded(tx, "name 3", "192.0.2.9")
+        sign_ins.succeeded(tx, sign_ins.count(tx, now, "name 3", "192.0.2.9"))
+        assert sign_ins.pause_s(tx, now, "another", "192.0.2.9") == 0
         for number in range(7):
-            sign_ins.failed(tx, now, f"last {number}", "192.0.2.9", known=False)
+            sign_ins.count(tx, now, f"last {number}", "192.0.2.9")
         assert sign_ins.pause_s(tx, now, "another", "192.0.2.9") == sign_ins.ADDRESS_LONGEST_S
         assert sign_ins.pause_s(tx, now, "another", "192.0.2.10") == 0
+
+
+def test_many_guesses_at_once_get_no_more_than_one_after_the_other(people, stranger, monkeypatch):
+    """All of them stand at the door before the first password has been looked at."""
+    looked, all_there = [], Event()
+
+    def slow(kept, password):
+        looked.append(password)
+        assert all_there.wait(30)
+        return False
+
+    monkeypatch.setattr(sign_in, "is_password", slow)
+    monkeypatch.setattr("ichnode.web.app.PASSWORDS_AT_ONCE", 12)
+    server = WebServer(people)
+    server.start()
+    try:
+        with ThreadPoolExecutor(12) as pool:
+
+            def guess(number):
+                form = {"name": "radiologist", "password": f"guess number {number}"}
+                return httpx2.post(f"{server.address}sign-in", data=form, timeout=60).status_code
+
+            given = [pool.submit(guess, number) for number in range(12)]
+            wait_until(lambda: len(looked) + sum(one.done() for one in given) == 12, 60, "each looked at or refused")
+            all_there.set()
+            assert sorted(one.result() for one in given) == [401] * 5 + [429] * 7
+    finally:
+        all_there.set()
+        server.stop()
+    assert len(looked) == 5
+
+
+def test_many_strangers_at_the_door_hold_up_no_page_and_only_few_wait(people, visitor, served, monkeypatch):
+    inside, asked, open_door = visitor("reader"), [], Event()
+
+    def slow(kept, password):
+        asked.append(password)
+        return not open_door.wait(30)
+
+    monkeypatch.setattr(sign_in, "is_password", slow)
+    monkeypatch.setattr(sign_in, "MOST_WAITING", 3)
+    with ThreadPoolExecutor(8) as pool:
+        try:
+
+            def come(number):
+                form = {"name": f"stranger {number}", "password": "some password"}
+                return httpx2.post(f"{served.address}sign-in", data=form, timeout=60).status_code
+
+            given = [pool.submit(come, number) for number in range(8)]
+            wait_until(lambda: sum(one.done() for one in given) == 3, 60, "those that are too many are told so")
+            assert inside.get("/worklist/list").status_code == 200
+        finally:
+            open_door.set()
+        assert sorted(one.result() for one in given) == [401] * 5 + [503] * 3
+    assert len(asked) == 5
+
+
+def test_signing_in_again_ends_the_session_before(people, visitor, stranger):
+    visit = visitor("reader")
+    old = visit.cookies[COOKIE]
+    visit.sign_in("radiologist")
+    assert len(rows(people.worklist, sessions)) == 1
+    other = stranger()
+    other.cookies.set(COOKIE, old)
+    led = other.get("/")
+    assert led.status_code == 303
+    assert led.headers["Clear-Site-Data"] == '"cache"', "what a browser keeps of patients goes with the session"
+    assert "Clear-Site-Data" not in stranger().get("/").headers
 
 
 def test_what_was_typed_as_a_name_is_not_written_down_where_there_is_no_such_account(people, stranger):
@@ -160,8 +231,8 @@ def test_what_another_site_sends_does_nothing(people, visitor, stranger, headers
     visit = visitor("reader")
     assert visit.post("/sign-out", data={"csrf": visit.csrf()}, headers=headers).status_code == 403
     assert visit.get("/").status_code == 200
-    sign_in = stranger().post("/sign-in", data={"name": "reader", "password": PASSWORD}, headers=headers)
-    assert sign_in.status_code == 403
+    answer = stranger().post("/sign-in", data={"name": "reader", "password": PASSWORD}, headers=headers)
+    assert answer.status_code == 403
 
 
 def test_a_form_larger_than_any_is_refused_before_it_is_read(stranger, people):
@@ -221,6 +292,21 @@ class TestProxy:
         }
         stranger().get("/", headers=headers)
         assert rows(people.worklist, audit)[-1]["address"] == "192.0.2.7"
+
+    def test_nobody_passes_for_the_node_a_command_or_a_token(self, people, stranger):
+        with people.worklist.write() as tx:
+            accounts.add(tx, people.now(), "node", "administrator", None)
+        for name in ("node", "unknown", "terminal:root", "token:x"):
+            headers = {"X-Remote-User": name, "X-Ichnode-Proxy-Secret": "between us"}
+            assert stranger().get("/", headers=headers).status_code == 303
+
+    def test_the_cookie_is_bound_to_https_where_the_trusted_proxy_says_so(self, people, stranger):
+        said = {"X-Forwarded-Proto": "https"}
+        form = {"name": "reader", "password": PASSWORD}
+        guessed = stranger().post("/sign-in", data=form, headers=said)
+        assert "secure" not in guessed.headers["Set-Cookie"].lower()
+        trusted = stranger().post("/sign-in", data=form, headers={**said, "X-Ichnode-Proxy-Secret": "between us"})
+        assert "secure" in trusted.headers["Set-Cookie"].lower()
 
     def test_a_forged_request_does_nothing_here_either(self, people, stranger):
         headers = {"X-Remote-User": "reader", "X-Ichnode-Proxy-Secret": "between us"}

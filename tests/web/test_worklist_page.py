@@ -8,9 +8,11 @@ import re
 import pytest
 
 from ichnode.web import events, worklist_page
+from ichnode.web.seen import Seen
+from ichnode.web.visitor import Visitor
 from ichnode.worklist import readings
 from ichnode.worklist.people import audit
-from tests.made import head_slices, rows, study_facts, take
+from tests.made import Clock, head_slices, rows, study_facts, take
 
 
 def names(text: str) -> list[str]:
@@ -103,6 +105,24 @@ def test_every_view_of_patients_is_audited_and_a_renewal_only_where_it_shows_som
     views = [r for r in rows(morning.worklist, audit) if r["what"] == "worklist.viewed"]
     assert [len(r["detail"]["studies"]) for r in views] == [10, 1]
     assert "LIND" not in json.dumps([r["detail"] for r in rows(morning.worklist, audit)])
+
+
+def test_every_program_is_audited_on_its_own(morning, program):
+    for one in (first := program("worklist.read"), program("worklist.read"), first):
+        one.get("/worklist/list")
+    views = [r for r in rows(morning.worklist, audit) if r["what"] == "worklist.viewed"]
+    assert [r["who"] for r in views] == ["token:program 0", "token:program 1", "token:program 0"]
+    assert [len(r["detail"]["studies"]) for r in views] == [10, 10, 10]
+
+
+def test_what_was_shown_is_forgotten_after_an_hour_and_beyond_a_number():
+    seen, clock = Seen(most=2), Clock()
+    ada, bob, eve = (Visitor(name, "reader", frozenset(), "", "127.0.0.1", "session") for name in "abe")
+    for one in (ada, bob, eve):
+        seen.note(one, "list", clock(), frozenset({1}))
+    assert len(seen) == 2
+    assert [bool(seen.last(one, "list", clock())) for one in (ada, bob, eve)] == [False, True, True]
+    assert not seen.last(eve, "list", clock.forward(3600))
 
 
 def test_news_come_when_something_changes_and_name_nobody(morning, visitor):

@@ -16,7 +16,7 @@ from ichnode.core.planes import decode
 from ichnode.dicom.decoding import Decoders
 from ichnode.dicom.pixels import read_hounsfield
 from ichnode.web.api_schemas import ANSWERS
-from ichnode.worklist import audit, deliveries, feedback, notices, retractions, schema
+from ichnode.worklist import audit, deliveries, feedback, notices, readings, retractions, schema
 from tests.made import analysed_series, claim, closed_series, finish, not_analysed, rows, study_facts
 from tests.web.study.answered import HOT, KEY, answer, renamed, spot
 
@@ -76,6 +76,45 @@ def test_planes_are_the_slices_in_the_order_of_the_scores_and_are_kept_by_the_br
     assert said.headers["content-encoding"] == "gzip"
     assert said.headers["cache-control"].startswith("private, ") and "immutable" in said.headers["cache-control"]
     assert ("reader", "series.viewed", 1) in events(study)
+
+
+def test_pixels_that_are_fetched_without_the_page_are_in_the_audit_journal_once_an_hour(study, visitor, program):
+    facts = stack_of(visitor("reader"))
+    planes, heat, one = f"{facts['planes']}/0", facts["heat"]["address"], program("study.read")
+    for address in (planes, planes, heat):
+        assert one.get(address).status_code == 200
+    study.now.forward(3601)
+    assert one.get(heat).status_code == 200
+    seen = [event for event in events(study) if event[0] == "token:program 0"]
+    assert seen == [("token:program 0", "series.viewed", 1)] * 2
+    assert one.get(planes.replace("/studies/1/", "/studies/2/")).status_code == 404
+
+
+def test_planes_keep_no_session_open(study, visitor):
+    visit = visitor("reader")
+    address = f"{stack_of(visit)['planes']}/0"
+    study.now.forward(1700)
+    assert visit.get(address).status_code == 200
+    study.now.forward(200)
+    assert visit.get(address).status_code == 303
+
+
+def test_what_changed_nothing_is_not_in_the_audit_journal(study, visitor, program):
+    with study.worklist.write() as tx:
+        readings.sign_off(tx, study.now(), "somebody else", 1, readings.latest_result(tx, 1))
+    one = program("study.teach", "study.sign")
+    visit = visitor("radiologist")
+    assert visit.submit(f"{PAGE}/reading", seen="1").status_code == 303
+    assert one.post(f"{PAGE_API}/reading", json={"seen": 1}).json() == {"read_by": "somebody else"}
+    assert visit.submit(f"{PAGE}/feedback", result="1", take_back="yes").status_code == 303
+    assert one.delete(f"{PAGE_API}/results/1/feedback").json() == {"done": False}
+    with study.worklist.write() as tx:
+        readings.put_back(tx, study.now(), "somebody else", 1)
+    assert visit.submit(f"{PAGE}/reading", unread="yes").status_code == 303
+    assert one.delete(f"{PAGE_API}/reading").json() == {"done": False}
+    assert one.post(f"{PAGE_API}/reading", json={"seen": True}).status_code == 422
+    assert not [event for event in events(study) if event[1].startswith("feedback.") or "sign" in event[1]
+                or event[1] == "study.unread"]  # fmt: skip
 
 
 def test_planes_that_could_not_be_read_for_a_moment_are_not_kept(study, visitor, monkeypatch):
