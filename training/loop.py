@@ -36,9 +36,11 @@ from .schedule import rate
 from .stages import compile_learning_part, frozen_part
 from .start import first_state
 
+_SMALLER = "Memory ran out: give fewer sequences with --part, or lower sampling.length or sampling.sequences."
+
 
 class OutOfMemory(PermanentError):
-    """Not even one sequence fits."""
+    """Not even one sequence fits, or not the pictures of a group, or not what the optimiser keeps."""
 
     code = "OUT_OF_MEMORY"
 
@@ -137,9 +139,10 @@ def train(
     for step in range(first, steps):
         for learner in learners:
             learner.train()
-        batches = [source.batch(next(ready), device) for _ in mine]
+        drawn, batches = [next(ready) for _ in mine], None
         while True:
             try:
+                batches = batches or [source.batch(one, device) for one in drawn]
                 losses = [
                     _gradients(model, learner, shared, batches, part, recipe, setting.processes)
                     for model, learner in zip(wrapped, learners, strict=True)
@@ -147,17 +150,18 @@ def train(
                 break
             except torch.OutOfMemoryError as error:
                 if part == 1 or setting.processes.count > 1:
-                    raise OutOfMemory(
-                        "Memory ran out: give fewer sequences with --part, or lower sampling.length."
-                    ) from error
+                    raise OutOfMemory(_SMALLER) from error
                 part = max(1, part // 2)
                 for learner in learners:
                     learner.optimiser.zero_grad()
         share = rate(step, steps, warm)
         seen = [loss for loss in losses if loss is not None]
-        for learner, loss in zip(learners, losses, strict=True):
-            if loss is not None:
-                learner.update(share)
+        try:
+            for learner, loss in zip(learners, losses, strict=True):
+                if loss is not None:
+                    learner.update(share)
+        except torch.OutOfMemoryError as error:  # half a step is taken: there is no second try
+            raise OutOfMemory(_SMALLER) from error
         setting.tell(step, steps, sum(seen) / max(1, len(seen)), share)
         if setting.judge_every and ((step + 1) % setting.judge_every == 0 or step + 1 == steps):
             setting.processes.average_statistics(learners)

@@ -11,13 +11,16 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from ichnode import __version__
 from ichnode.core.findings import CLASSES
+from ichnode.core.identity import digest_of
 from ichnode.inference.bundle import Bundle, write_bundle
 from ichnode.inference.network import CnnLstm
 
 from .ct_ich import CITATION
 from .evaluation import Scores, interval, sensitivity_specificity, summary, threshold_for
 from .features import FIXED
+from .planes import SPLITS, Planes
 from .recipe import Recipe
 
 TARGET_SENSITIVITY = 0.9
@@ -84,7 +87,28 @@ def operating_point(scores: Scores, labels: Scores, thresholds: Mapping[str, flo
     return {"target_sensitivity_any": TARGET_SENSITIVITY, "sensitivity": share(0), "specificity": share(1)}
 
 
-def card_for(recipe: Recipe, version: str, scores: Scores, labels: Scores, fold_count: int) -> dict[str, Any]:
+def provenance(planes: Planes, split: Any) -> dict[str, Any]:
+    """Return what a card says of how a bundle came about: digest of the data, split, version of the code."""
+    return {"data": planes.digest, "split": split, "code": f"ichnode {__version__}"}
+
+
+def parts_of(planes: Planes) -> dict[str, Any]:
+    """Return digest, patients and scans of every part of the split."""
+    parts = {part: planes.of(part) for part in SPLITS}
+    return {
+        part: {
+            "digest": digest_of(*(digest.encode() for digest in sorted(scan.digest for scan in scans))),
+            "patients": len({scan.patient for scan in scans}),
+            "scans": len(scans),
+        }
+        for part, scans in parts.items()
+        if scans
+    }
+
+
+def card_for(
+    recipe: Recipe, version: str, scores: Scores, labels: Scores, fold_count: int, came_about: Mapping[str, Any]
+) -> dict[str, Any]:
     """Write everything of the card that can be known: format and digest are `write_bundle`'s."""
     thresholds = thresholds_from(scores, labels)
     return {
@@ -127,6 +151,7 @@ def card_for(recipe: Recipe, version: str, scores: Scores, labels: Scores, fold_
             "operating_point": operating_point(scores, labels, thresholds),
             "baseline": BASELINE,
         },
+        "provenance": dict(came_about),
         "limitations": list(LIMITATIONS),
         "is_not": list(IS_NOT),
     }

@@ -21,16 +21,19 @@ from ichnode.inference.network import CnnLstm
 
 from .calibration import fit
 from .evaluation import auc
-from .figures import weighted_log_loss
+from .figures import Draws, Samples, weighted_log_loss
 from .judging import logits_of
 from .learner import Learner
 from .loop import Setting
 from .material import Material
 from .planes import Planes
-from .publish import publish, thresholds_from
+from .publish import parts_of, provenance, publish, thresholds_from
 from .recipe import Recipe
 from .recipe_file import as_values
 from .run_state import RunState
+
+ROUNDS = 500
+"""Resamplings of the patients for the intervals of a card."""
 
 
 def run_id(recipe: Recipe, planes: Planes, seed: int, start: dict[str, Tensor] | None) -> str:
@@ -125,7 +128,8 @@ def run(
     Bundle or None
         None in all processes but the first.
     """
-    state = RunState(folder / "checkpoint.pt", run_id(recipe, planes, seed, start), every_s)
+    named = run_id(recipe, planes, seed, start)
+    state = RunState(folder / "checkpoint.pt", named, every_s)
     judge = Judge(material, recipe, folder / "best.safetensors", state, judged)
     every = max(1, round(recipe.optimisation.judged * len(material.learned) / recipe.sampling.a_step))
     ready = replace(setting, state=state, judge=judge, judge_every=every if material.kept else 0)
@@ -135,13 +139,13 @@ def run(
     if recipe.calibrated and material.kept:
         views, labels = labelled(material, judge.read(network))
         fit(views, labels, shifted=False).put_into(network)
-    card = card_of(recipe, planes, material, judge, network, seed, state.notes, bundle)
+    card = card_of(recipe, planes, material, judge, network, seed, state.notes, bundle, named)
     return publish(out, network, card, bundle if recipe.optimisation.frozen_cnn else None)
 
 
 def card_of(
     recipe: Recipe, planes: Planes, material: Material, judge: Judge, network: CnnLstm, seed: int,
-    notes: dict[str, Any], bundle: Bundle | None,
+    notes: dict[str, Any], bundle: Bundle | None, run: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the card of a run: what was learned from, how, and how it does on the validation scans."""
     about, steps, logits = planes.about, recipe.steps(len(material.learned)), judge.read(network)
@@ -152,7 +156,8 @@ def card_of(
         labels, whole = [scan.labels for scan in material.kept], scan_labels(material)
         highest = np.stack([one.max(axis=0) for one in scores])
         thresholds = operating_points(highest, whole)
-        loss = judge.loss(logits)
+        loss, patients = judge.loss(logits), [scan.patient for scan in material.kept]
+        of_slices = [name for name, one in zip(patients, labels, strict=True) for _ in one]
         metrics = {
             "how": "on the validation scans, on which epoch, temperatures and thresholds were chosen: optimistic",
             "scans": len(scores),
@@ -160,6 +165,11 @@ def card_of(
             "weighted_log_loss": None if np.isnan(loss) else round(loss, 5),
             "auc_slices": aucs(np.concatenate(scores), np.concatenate(labels)),
             "auc_scans": aucs(highest, whole),
+            "intervals": {
+                "how": f"95 %, {ROUNDS} resamplings of the patients",
+                "auc_slices": intervals(np.concatenate(scores), np.concatenate(labels), of_slices),
+                "auc_scans": intervals(highest, whole, patients),
+            },
         }
     started = {} if bundle is None else {"started_from": bundle.digest}
     return {
@@ -186,6 +196,7 @@ def card_of(
             **started,
         },
         "metrics": metrics,
+        "provenance": {**provenance(planes, parts_of(planes)), "run": run},
         "limitations": ["Measured on the data set it was trained on only. Expect it to be worse elsewhere."],
         "is_not": [
             "Not a medical device, and not cleared or approved by any authority.",
@@ -231,4 +242,18 @@ def aucs(scores: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
         known = np.isfinite(labels[:, column])
         value = auc(labels[known, column] > 0, scores[known, column]) if known.any() else float("nan")
         found[name] = None if np.isnan(value) else round(float(value), 4)
+    return found
+
+
+def intervals(
+    scores: NDArray[np.float32], labels: NDArray[np.float32], patients: Sequence[str]
+) -> dict[str, tuple[float, float] | None]:
+    """Return the interval of each of `aucs` over the patients, whose each row is."""
+    draws, found = Draws.of(patients, ROUNDS), dict[str, tuple[float, float] | None]()
+    for column, name in enumerate(CLASSES):
+        known = np.isfinite(labels[:, column])
+        samples = Samples(labels[known, column] > 0, scores[known, column].astype(np.float64))
+        there = samples.truth.any() and not samples.truth.all()
+        figure = draws.interval(samples.auc, known) if there else None
+        found[name] = None if figure is None or np.isnan(figure.low) else (round(figure.low, 4), round(figure.high, 4))
     return found

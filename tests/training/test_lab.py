@@ -189,7 +189,7 @@ def test_the_loop_learns_and_what_it_learned_runs_in_the_engine(heads, tmp_path)
     unlearned = slice_auc({h.patient: score(raw, h, SMALL) for h in fresh}, labels, 0)(everyone)
     assert learned > 0.9
     assert learned > unlearned + 0.1
-    card = card_for(QUICK, "0", scores, labels, fold_count=3)
+    card = card_for(QUICK, "0", scores, labels, fold_count=3, came_about={"split": "3 folds"})
     bundle = publish(tmp_path, network, card)
     engine = Engine.load(bundle.folder, device="cpu")
     given = scan(100, bleeds=True)
@@ -328,6 +328,7 @@ def test_the_command_goes_from_a_folder_of_pictures_to_a_bundle(tmp_path):
     card = load_bundle(bundle).card
     assert card["metrics"]["patients"] == 8
     assert card["architecture"]["backbone"] == "tf_efficientnet_lite0"
+    assert card["provenance"]["data"] and card["provenance"]["split"].startswith("4 folds")
     assert not list((tmp_path / "work").rglob("checkpoint*")), "what is finished is not gone on with"
     with np.load(tmp_path / "scores.npz") as scores:
         assert sorted(scores.files, key=int) == [str(p) for p in range(1, 9)]

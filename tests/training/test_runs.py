@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 from ichnode_training.__main__ import main
+from ichnode_training.planes import open_planes
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ichnode import __version__
 from ichnode.inference.bundle import load_bundle
 from ichnode.inference.engine import Engine
 from tests.peers import free_port, wait_until
@@ -66,6 +68,12 @@ def test_a_run_makes_a_bundle_that_the_node_reads(whole, data, capsys):
     assert bundle.card["training"]["recipe"]["sampling"]["length"] == 4
     assert bundle.card["metrics"]["weighted_log_loss"] > 0
     assert bundle.card["metrics"]["scans"] == 4
+    figure = bundle.card["metrics"]["auc_scans"]["any"]
+    low, high = bundle.card["metrics"]["intervals"]["auc_scans"]["any"]
+    assert low <= figure <= high
+    told, planes = bundle.card["provenance"], open_planes(data)
+    assert told["data"] == planes.digest and told["code"] == f"ichnode {__version__}"
+    assert {part: facts["scans"] for part, facts in told["split"].items()} == {"train": 6, "validation": 4, "test": 2}
     scores = Engine.load(bundle.folder, "cpu").score(np.full((3, 40, 40), 30, np.int16), [0, 5, 10], (1, 1))
     assert scores.shape == (3, 6)
 
@@ -165,6 +173,32 @@ def test_short_of_memory_the_parts_get_smaller_and_the_step_stays(data, tmp_path
     assert main(command(recipe, data, tmp_path / "narrow")) == 0
     assert max(seen) <= room and sum(seen) == 8 * 2 * 3 * 4
     np.testing.assert_allclose(curve(tmp_path / "narrow.run"), curve(tmp_path / "roomy.run"), rtol=1e-4)
+
+
+def test_no_room_for_the_pictures_of_a_group_is_tried_again(data, tmp_path, monkeypatch):
+    from ichnode_training.pictures import Pictures
+
+    real, tried = Pictures.batch, []
+
+    def short(self, drawn, device):
+        tried.append(device)
+        if len(tried) == 2:
+            raise torch.OutOfMemoryError("too much")
+        return real(self, drawn, device)
+
+    monkeypatch.setattr(Pictures, "batch", short)
+    recipe = write_recipe(tmp_path / "recipe.toml", RECIPE.replace("steps = 8", "steps = 2"))
+    assert main(command(recipe, data, tmp_path / "bundle")) == 0
+    assert len(tried) == 2 * 2 + 2 and len(curve(tmp_path / "bundle.run")) == 2
+
+
+def test_no_room_for_what_the_optimiser_keeps_is_said_plainly(data, tmp_path, monkeypatch, capsys):
+    def full(self, share):
+        raise torch.OutOfMemoryError("too much")
+
+    monkeypatch.setattr("ichnode_training.learner.Learner.update", full)
+    assert main(command(write_recipe(tmp_path / "recipe.toml"), data, tmp_path / "bundle")) == 1
+    assert "Memory ran out" in capsys.readouterr().err
 
 
 def test_not_even_one_sequence_is_said_plainly(data, tmp_path, monkeypatch, capsys):

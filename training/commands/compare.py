@@ -1,7 +1,7 @@
 """``compare``: the paper's networks, the 2-D baseline and the shipped backbone on the same data, in one table.
 
 With ``--ablate RECIPE`` instead: a recipe, and the recipe with one switch turned off at a time. What was trained is
-kept below ``--out``; stopped, the same command goes on.
+kept below ``--out``; stopped, the same command goes on. A bundle of another recipe, data or seed is refused, not shown.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ from pathlib import Path
 
 import torch
 
+from ichnode.inference.bundle import load_bundle
 from ichnode.inference.memory import keep_memory
 
 from ..comparison import ablations, compare, table
 from ..initial import initial_state
 from ..loop import Setting
 from ..material import Material
-from ..planes import open_planes
+from ..planes import DataSetError, open_planes
 from ..processes import processes
 from ..recipe import Recipe
 from ..recipe_file import changed, read_recipe
 from ..run import run as run_recipe
+from ..run import run_id
 from ..telling import Progress, say
 from .train import add_switches, settings_of
 
@@ -35,6 +37,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("--recipes", nargs="+", default=list(FOUR), help="by name or file")
     command.add_argument("--ablate", metavar="RECIPE", help="a recipe, and it without each of its switches")
     command.add_argument("--init", nargs="*", default=[], metavar="BACKBONE=FILE", help="ImageNet weights of backbones")
+    command.add_argument("--rounds", type=int, default=1000, help="resamplings of the patients")
     add_switches(command)
 
 
@@ -54,11 +57,17 @@ def run(given: argparse.Namespace) -> int:
 
         def train(name: str, recipe: Recipe) -> Path:
             out = given.out / name.replace(" ", "-").replace(",", "").replace("'", "")
-            if (out / "card.json").exists():
-                return Path(out)
-            folder = out.with_name(f"{out.name}.run")
             file = weights.get(recipe.architecture.backbone)
             start = initial_state(Path(file), recipe) if file else None
+            if (out / "card.json").exists():
+                made = load_bundle(out).card.get("provenance", {}).get("run")
+                if made != run_id(recipe, planes, given.seed, start):
+                    raise DataSetError(
+                        f"{out} was trained by other settings, on other data or from other weights: "
+                        "remove it with its .run, or take another --out."
+                    )
+                return Path(out)
+            folder = out.with_name(f"{out.name}.run")
             say(f"{name}:")
             with Progress(folder, here.first) as progress:
                 material = Material.of(planes, recipe, given.cache or given.data / "cache", progress.preparing)
@@ -78,7 +87,7 @@ def run(given: argparse.Namespace) -> int:
             here.wait()  # the first process writes the bundle that all judge
             return Path(out)
 
-        rows = compare(recipes, train, planes, given.out / "scores", str(here.device))
+        rows = compare(recipes, train, planes, given.out / "scores", str(here.device), given.rounds)
     if not here.first:
         return 0
     text = table(rows)

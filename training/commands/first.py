@@ -14,7 +14,7 @@ from ..crossval import cross_validate
 from ..heads import head_from
 from ..loop import Setting
 from ..planes import open_planes
-from ..publish import card_for, publish
+from ..publish import card_for, provenance, publish
 from ..recipe_file import changed, read_recipe
 from ..run import run_id
 from ..run_state import RunState
@@ -50,7 +50,8 @@ def run(given: argparse.Namespace) -> int:
     if given.scores:
         np.savez(given.scores, **scores)  # type: ignore[arg-type]
     labels = {head.patient: head.labels for head in heads}
-    bundle = publish(given.into, network, card_for(recipe, VERSION, scores, labels, FOLDS))
+    came_about = provenance(planes, f"{FOLDS} folds by patient, seed {SEED}; the bundle's network has seen all")
+    bundle = publish(given.into, network, card_for(recipe, VERSION, scores, labels, FOLDS, came_about))
     kept.unlink()  # the same command begins anew: it was to train, not to remember
     say(f"{bundle.folder}: {bundle.digest}")
     for name, row in bundle.card["metrics"]["classes"].items():
