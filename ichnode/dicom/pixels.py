@@ -77,6 +77,8 @@ def read_volume(
         As `ichnode.dicom.header.parse_file`.
     pseudonyms : bool
         As `ichnode.dicom.header.parse_file`.
+    pseudonyms : bool
+        As `ichnode.dicom.header.parse_file`.
 
     Returns
     -------

@@ -1,13 +1,18 @@
 """From slices to scans."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import torch
+from ichnode_training.__main__ import main
 from ichnode_training.commands.scan_level import pooled
 from ichnode_training.scan_level import Forest, described, highest
 
 from ichnode.inference.network import CnnLstm
+from tests.bundles import write_tiny_bundle
+
+from .small_data import write_data
 
 
 def test_a_forest_reads_scans_of_any_length_by_how_their_slices_score():
@@ -43,3 +48,16 @@ def test_learned_pooling_is_the_attentions_mean_of_the_slices_over_both_readings
             both.append(torch.sigmoid((weights * network.head(hidden)).sum(0)))
         np.testing.assert_allclose(scores, torch.stack(both).mean(0).detach().numpy(), atol=1e-6)
     assert found.shape == (2, 6)
+
+
+def test_the_forest_may_learn_on_another_data_set(tmp_path, capsys):
+    learned = write_data(tmp_path / "learned", patients=12, slices=3)
+    judged = write_data(tmp_path / "judged", patients=12, slices=3)
+    (judged.folder / "split.json").write_text(json.dumps(dict.fromkeys(judged.patients, "test")))  # as CQ500 is
+    bundle = write_tiny_bundle(tmp_path / "bundle").folder
+    command = ["scan-level", str(judged.folder), "--bundle", str(bundle), "--device", "cpu"]
+    assert main(command) == 1
+    assert "give others with --learn" in capsys.readouterr().err
+    assert main([*command, "--learn", str(learned.folder)]) == 0
+    (anything,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| any |"))
+    assert " to " in anything.split("|")[-2]

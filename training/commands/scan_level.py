@@ -1,6 +1,7 @@
 """``scan-level DATA --bundle B``: maximum, learned pooling and random forest side by side on the test scans.
 
-The forest learns on the validation scans, which the network was not trained on.
+The forest learns on the validation scans, which the network was not trained on; with ``--learn`` on those of another
+data set: CQ500 is all test.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ..telling import say
 def add(command: argparse.ArgumentParser) -> None:
     """Say what it takes."""
     command.add_argument("data", type=Path, help="data set of planes, split")
+    command.add_argument("--learn", type=Path, metavar="DATA", help="data set whose validation scans teach the forest")
     command.add_argument("--bundle", type=Path, default=default_bundle_path(), help="default: the shipped one")
     command.add_argument("--cache", type=Path, help="folder of the features; default: in the data set")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
@@ -35,10 +37,12 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Read, fit, print the table."""
-    planes = open_planes(given.data)
-    learned, judged = planes.of("validation"), planes.of("test")
-    if not learned or not judged:
-        raise DataSetError(f"{given.data} has to be split into validation scans for the forest and test scans.")
+    teaching = given.learn or given.data
+    learned, judged = open_planes(teaching).of("validation"), open_planes(given.data).of("test")
+    if not learned:
+        raise DataSetError(f"{teaching} has no validation scans for the forest: split it, or give others with --learn.")
+    if not judged:
+        raise DataSetError(f"{given.data} has no test scans: split it.")
     bundle = load_bundle(given.bundle)
     cache = (given.cache or given.data / "cache") / "features"
     read, _ = features_of(bundle, [*learned, *judged], cache, given.device)
