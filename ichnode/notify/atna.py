@@ -39,6 +39,7 @@ _KINDS: Mapping[str, tuple[Code, Code | None, str]] = {
     "worklist.viewed": (_ACCESSED, None, "R"),
     "study.viewed": (_ACCESSED, None, "R"),
     "series.viewed": (_ACCESSED, None, "R"),
+    "retrievals.viewed": (_ACCESSED, None, "R"),
     "report.downloaded": (_ACCESSED, None, "R"),
     "study.opened_elsewhere": (_ACCESSED, None, "R"),
 }

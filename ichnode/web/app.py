@@ -80,6 +80,7 @@ def create_app(node: Node) -> Starlette:
     )
     app.state.node = node
     app.state.heavy = CapacityLimiter(HEAVY_AT_ONCE)
+    app.state.uploads = CapacityLimiter(1)
     app.state.passwords = CapacityLimiter(PASSWORDS_AT_ONCE)
     app.state.pulse = events.Pulse(node)
     app.state.stopping = threading.Event()

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from anyio import fail_after, to_thread
+from anyio import CapacityLimiter, WouldBlock, fail_after, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -43,7 +43,7 @@ class Door(Route):
 
 def door(
     path: str, permission: str, endpoint: Endpoint, methods: tuple[str, ...] = ("GET",), *, by_itself: bool = False,
-    body_bytes: int = FORM_BYTES, name: str | None = None, heavy: bool = False,
+    body_bytes: int = FORM_BYTES, name: str | None = None, heavy: bool = False, uploads: bool = False,
 ) -> Door:  # fmt: skip
     """Return the route of an endpoint.
 
@@ -58,10 +58,25 @@ def door(
     heavy : bool
         Whether it takes much of the processor: of these only a few run at a time, and the others of the node's pages
         never wait for them.
+    uploads : bool
+        Whether much is sent: of these only one is taken at a time, and another is refused before it is read.
     """
 
     async def enter(request: Request) -> Response:
         visitor = await run_in_threadpool(require, request, permission)
+        if not uploads:
+            return await admitted(request, visitor)
+        turn: CapacityLimiter = request.app.state.uploads
+        try:
+            turn.acquire_on_behalf_of_nowait(request)
+        except WouldBlock:
+            raise Refused(503, "BUSY", "Somebody else's files are being looked at; try again in a moment.") from None
+        try:
+            return await admitted(request, visitor)
+        finally:
+            turn.release_on_behalf_of(request)
+
+    async def admitted(request: Request, visitor: Visitor) -> Response:
         try:
             if request.method not in SAFE:
                 await admit_body(request, body_bytes)

@@ -7,9 +7,9 @@ from starlette.responses import JSONResponse, Response
 
 from ichnode.steps.promote import promote, rollback
 from ichnode.web.api import json_of, limit_of
-from ichnode.web.charts import drawn
+from ichnode.web.charts import Drawn, drawn
 from ichnode.web.doors import door, json_body
-from ichnode.web.node_facts import node_facts, worries
+from ichnode.web.node_facts import facts_for, worries
 from ichnode.web.refusals import Refused
 from ichnode.web.study_facts import is_key, whole_number
 from ichnode.web.visitor import Visitor, node_of
@@ -18,14 +18,13 @@ from ichnode.worklist import audit, deliveries, jobs, models, pauses, retrievals
 
 def node(request: Request, visitor: Visitor) -> Response:
     """Return how the node is."""
-    facts = node_facts(node_of(request))
-    return json_of({**facts, "worries": worries(facts)})
+    facts = facts_for(request, visitor)
+    return json_of({**facts, "worries": worries(facts, _charts(request), node_of(request).now())})
 
 
 def scanners(request: Request, visitor: Visitor) -> Response:
     """Return the control charts of each scanner: scores, density of brain, slice spacing."""
-    with node_of(request).worklist.read() as tx:
-        found = {station: drawn(rows) for station, rows in vitals.by_scanner(tx).items()}
+    found = _charts(request)
     return JSONResponse({
         "scanners": [
             {"station": station, "charts": [
@@ -39,6 +38,11 @@ def scanners(request: Request, visitor: Visitor) -> Response:
             for station, charts in found.items()
         ]
     })  # fmt: skip
+
+
+def _charts(request: Request) -> dict[str, list[Drawn]]:
+    with node_of(request).worklist.read() as tx:
+        return {station: drawn(rows) for station, rows in vitals.by_scanner(tx).items()}
 
 
 def audit_journal(request: Request, visitor: Visitor) -> Response:

@@ -5,19 +5,40 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any
+
+from starlette.requests import Request
 
 from ichnode.config import Settings
 from ichnode.steps import certificates
 from ichnode.steps.node import SOURCE, Node
+from ichnode.web.charts import Drawn
 from ichnode.web.pull_facts import how_of, pull_facts, pull_worries, where_of
+from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import deliveries, models, shadows, vitals
 
+NOT_READY_FOR, QUEUED_FOR = timedelta(minutes=10), timedelta(minutes=30)
+LATEST = 5
+"""A point outside a chart's limits is a worry while it is among these."""
 
-def node_facts(node: Node) -> dict[str, Any]:
-    """Return all but the charts."""
+
+def facts_for(request: Request, visitor: Visitor) -> dict[str, Any]:
+    """Return all but the charts; UIDs of studies only to who may see studies, which is written down once an hour."""
+    node, may = node_of(request), visitor.may("study.read")
+    facts, now = node_facts(node, uids=may), node.now()
+    named = frozenset(one["series_instance_uid"] for one in facts["pull"]["not_fetched"]) if may else frozenset()
+    if new := named - request.app.state.seen.last(visitor, "node", now):
+        note_view(request, visitor, "retrievals.viewed", series=len(new))
+        request.app.state.seen.note(visitor, "node", now, named)
+    return facts
+
+
+def node_facts(node: Node, uids: bool) -> dict[str, Any]:
+    """Return all but the charts; `uids` as for `pull_facts`."""
     settings, now = node.settings, node.now()
     asked = settings.source
     disk = shutil.disk_usage(node.spool.root)
@@ -51,7 +72,7 @@ def node_facts(node: Node) -> dict[str, Any]:
         "destinations": [{**one, "where": where[one["name"]]} for one in destinations],
         "channels": channels,
         "source": {**source, "where": where_of(asked), "how": how_of(asked)} if asked.is_named else None,
-        "pull": pull_facts(node),
+        "pull": pull_facts(node, uids),
         "senders": senders,
         "certificates": [worry.sentence for worry in certificates.worries(settings, now)],
         "models": registered,
@@ -64,11 +85,20 @@ def node_facts(node: Node) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def worries(facts: dict[str, Any]) -> list[str]:
+def worries(facts: dict[str, Any], scanners: Mapping[str, Sequence[Drawn]], now: datetime) -> list[str]:
     """Return what an administrator has to look at, one sentence each; empty when all is well."""
     found = []
-    if facts["worker"]["state"] == "ended":
+    started, state = facts["started_at"], facts["worker"]["state"]
+    if state == "ended":
         found.append("The worker has ended; it is started again. The log says why.")
+    elif state != "ready" and started and now - started > NOT_READY_FOR:
+        found.append(f"The worker is not ready ({state}): slices are received and wait. The log says why.")
+    if (oldest := facts["queue"]["oldest_at"]) and now - oldest > QUEUED_FOR:
+        found.append(f"An analysis has been waiting for {(now - oldest).total_seconds() / 60:.0f} min.")
+    for station, charts in scanners.items():
+        drifted = [d.name for d in charts if d.chart and any(i >= d.count - LATEST for i in d.chart.outside)]
+        if drifted:
+            found.append(f"{station}: {', '.join(drifted)} outside the limits. See its control charts below.")
     if facts["disk"]["free_bytes"] < facts["disk"]["low_bytes"]:
         found.append("The disk is nearly full: slices are refused. Free space.")
     found += facts["certificates"]

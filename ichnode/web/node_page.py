@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from ichnode.steps.promote import promote, rollback
 from ichnode.web.charts import drawn
 from ichnode.web.doors import door
-from ichnode.web.node_facts import node_facts, worries
+from ichnode.web.node_facts import facts_for, worries
 from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
 from ichnode.web.study_facts import whole_number
@@ -20,12 +20,12 @@ from ichnode.worklist import audit, deliveries, jobs, pauses, retrievals, vitals
 
 def node_page(request: Request, visitor: Visitor) -> Response:
     """Show how the node is."""
-    return page(request, "node.html", visitor, **_shown(request))
+    return page(request, "node.html", visitor, **_shown(request, visitor))
 
 
 def node_again(request: Request, visitor: Visitor) -> Response:
     """Show what changes, to a page that is open."""
-    return page(request, "node_vitals.html", visitor, **_shown(request))
+    return page(request, "node_vitals.html", visitor, **_shown(request, visitor))
 
 
 def audit_page(request: Request, visitor: Visitor) -> Response:
@@ -78,12 +78,13 @@ def roll_back(request: Request, visitor: Visitor) -> Response:
     return _back("#models")
 
 
-def _shown(request: Request) -> dict[str, Any]:
+def _shown(request: Request, visitor: Visitor) -> dict[str, Any]:
     node = node_of(request)
-    facts = node_facts(node)
+    facts = facts_for(request, visitor)
     with node.worklist.read() as tx:
         scanners = {name: drawn(rows) for name, rows in vitals.by_scanner(tx).items()}
-    return {"facts": facts, "worries": worries(facts), "scanners": scanners, "now": node.now()}
+    now = node.now()
+    return {"facts": facts, "worries": worries(facts, scanners, now), "scanners": scanners, "now": now}
 
 
 def _outlet(request: Request) -> str:

@@ -11,7 +11,8 @@ from ichnode.steps.order import held
 from ichnode.worklist import alarms, deliveries, orders, retrievals
 
 MOST_NAMED = 20
-_NOT_FETCHED = ("study_instance_uid", "series_instance_uid", "said", "gave", "attempts", "error")
+_UIDS = ("study_instance_uid", "series_instance_uid")
+_NOT_FETCHED = (*_UIDS, "said", "gave", "attempts", "error")
 
 
 def where_of(source: SourceSection) -> str:
@@ -24,8 +25,14 @@ def how_of(source: SourceSection) -> str:
     return "QIDO-RS" if source.url else "C-FIND"
 
 
-def pull_facts(node: Node) -> dict[str, Any]:
-    """Return what is known of looks, retrievals, orders and alarms."""
+def pull_facts(node: Node, uids: bool) -> dict[str, Any]:
+    """Return what is known of looks, retrievals, orders and alarms.
+
+    Parameters
+    ----------
+    uids : bool
+        Whether what was not fetched is named; its UIDs are empty otherwise.
+    """
     with node.worklist.read() as tx:
         late = alarms.raised(tx, alarms.NO_RESULT)
         silent = alarms.raised(tx, alarms.SILENT_SENDER)
@@ -43,7 +50,9 @@ def pull_facts(node: Node) -> dict[str, Any]:
         "waiting": counts["pending"] + counts["fetching"],
         "fetched": counts["fetched"],
         "failed": counts["failed"],
-        "not_fetched": [{key: row[key] for key in _NOT_FETCHED} for row in given_up],
+        "not_fetched": [
+            {key: row[key] if uids or key not in _UIDS else "" for key in _NOT_FETCHED} for row in given_up
+        ],
         **circuits,
         "orders": placed,
     }

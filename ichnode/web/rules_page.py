@@ -71,6 +71,7 @@ def _laid_out(uploads: list[UploadFile], folder: Path) -> Iterator[tuple[Path, s
         path = folder / f"{number:05d}"
         with path.open("wb") as file:
             shutil.copyfileobj(upload.file, file)
+        upload.file.close()  # or all of them would lie on the disk twice
         yield path, (upload.filename or "")[-80:]
 
 
@@ -78,6 +79,6 @@ def routes(upload_bytes: int) -> list[BaseRoute]:
     """Return the routes; `upload_bytes` is the most that is taken at once."""
     return [
         door("/rules", "rules.try", rules_page),
-        door("/rules", "rules.try", try_rules, ("POST",), body_bytes=upload_bytes, name="rules_tried"),
-        door("/api/v1/rules", "rules.try", try_rules_json, ("POST",), body_bytes=upload_bytes),
+        door("/rules", "rules.try", try_rules, ("POST",), body_bytes=upload_bytes, uploads=True, name="rules_tried"),
+        door("/api/v1/rules", "rules.try", try_rules_json, ("POST",), body_bytes=upload_bytes, uploads=True),
     ]

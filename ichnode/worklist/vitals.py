@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
+from ichnode.core.control import REFERENCE
 from ichnode.core.lifecycle import DeliveryState, JobState
 from ichnode.worklist import deliveries, schema
 from ichnode.worklist.pauses import pause_of
@@ -17,7 +18,7 @@ _A, _B, _J, _D, _R, _S, _ST, _W = (
     schema.associations, schema.boots, schema.jobs, schema.deliveries, schema.results, schema.series, schema.studies,
     standings,
 )  # fmt: skip
-MOST_ANSWERS = 500
+LATEST_ANSWERS = 60
 
 
 def outlet(tx: Connection, now: datetime, name: str) -> dict[str, Any]:
@@ -102,16 +103,26 @@ def turnaround(tx: Connection, now: datetime) -> dict[str, Any]:
 
 
 def by_scanner(tx: Connection) -> dict[str, list[dict[str, Any]]]:
-    """Return, for each station, what was measured of its latest series, the oldest first."""
-    rows = tx.execute(
-        select(_ST.c.station_name, _R.c.any_score, _R.c.outcome["measures"].label("measures"), _R.c.created_at)
+    """Return, for each station, what was measured of its first series (the reference) and its latest, oldest first."""
+    own, order = _ST.c.station_name, _R.c.id
+    numbered = (
+        select(
+            order, own,
+            func.row_number().over(partition_by=own, order_by=order).label("first"),
+            func.row_number().over(partition_by=own, order_by=order.desc()).label("last"),
+        )
         .select_from(_R.join(_S).join(_ST))
         .where(_R.c.any_score.is_not(None), _R.c.superseded_at.is_(None))
-        .order_by(_R.c.id.desc())
-        .limit(MOST_ANSWERS)
+        .subquery()
+    )  # fmt: skip
+    rows = tx.execute(
+        select(numbered.c.station_name, _R.c.any_score, _R.c.outcome["measures"].label("measures"), _R.c.created_at)
+        .join(numbered, numbered.c.id == order)
+        .where(or_(numbered.c.first <= REFERENCE, numbered.c.last <= LATEST_ANSWERS))
+        .order_by(order)
     ).all()
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in reversed(rows):
+    for row in rows:
         measures = row.measures if isinstance(row.measures, dict) else {}
         found.setdefault(row.station_name or "unnamed", []).append(
             {"score": row.any_score, **measures, "at": row.created_at}

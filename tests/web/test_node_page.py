@@ -9,7 +9,8 @@ import pytest
 
 from ichnode.core.control import chart_of
 from ichnode.steps.node import SOURCE
-from ichnode.worklist import associations, boots, deliveries, pauses, schema
+from ichnode.web.charts import drawn
+from ichnode.worklist import associations, boots, deliveries, pauses, schema, vitals
 from ichnode.worklist.people import audit
 from tests.made import analysed_series, answer, claim, closed_series, events, finish, rows, study_facts
 
@@ -151,6 +152,51 @@ def test_a_scanner_whose_images_change_is_seen(people, visitor, name, usual, las
     text = visitor("reader").get("/node").text
     assert f'aria-label="{said}, 1 outside the limits"' in text
     assert text.count('class="out"') == 1
+
+
+def test_a_busy_scanner_takes_no_other_ones_reference_away(people, visitor):
+    """What a scanner gave at first is what it is held against, however much came since, from it or from others."""
+    for i, station in enumerate(("quiet", "busy")):
+        analysed_series(people.worklist, people.now, study_facts(str(i), station_name=station), 0.1)
+    kept = rows(people.worklist, schema.results)
+    with people.worklist.write() as tx:
+
+        def more(one, number, score):
+            copy = {key: value for key, value in one.items() if key != "id"}
+            tx.execute(schema.results.insert(), [{**copy, "any_score": score + 0.005 * (i % 3)} for i in range(number)])
+
+        more(kept[0], 25, 0.1)
+        more(kept[1], 30, 0.1)
+        more(kept[1], 600, 0.6)
+    with people.worklist.read() as tx:
+        found = vitals.by_scanner(tx)
+    assert {station: len(measured) for station, measured in found.items()} == {"quiet": 26, "busy": 80}
+    (busy, *_), (quiet, *_) = drawn(found["busy"]), drawn(found["quiet"])
+    assert busy.chart.centre == pytest.approx(0.105, abs=0.002)
+    assert len(busy.chart.outside) == 60
+    assert quiet.chart.outside == ()
+    assert "busy: Score outside the limits." in words(visitor("reader").get("/node").text)
+
+
+def test_not_all_is_well_while_the_worker_loads_for_long_or_an_analysis_waits(people, visitor):
+    with people.worklist.write() as tx:
+        boots.begin_boot(tx, people.now(), "1")
+        tx.execute(schema.boots.update().values(id="boot"))
+        boots.worker_is(tx, people.now(), "boot", "loading")
+    closed_series(people.worklist, people.now, study_facts("waits"))
+    visit = visitor("reader")
+    people.now.forward(300)
+    assert "All is well." in visit.get("/node").text
+    people.now.forward(400)
+    said = words(visit.get("/node").text)
+    assert "The worker is not ready (loading)" in said
+    assert "has been waiting" not in said
+    with people.worklist.write() as tx:
+        boots.worker_is(tx, people.now(), "boot", "ready")
+    people.now.forward(1500)
+    said = words(visit.get("/node").text)
+    assert "The worker is not ready" not in said
+    assert "An analysis has been waiting for 3" in said
 
 
 def test_limits_come_from_the_first_values():

@@ -39,6 +39,26 @@ def test_what_was_not_fetched_is_named_with_its_reason_and_fetched_again_by_a_bu
         assert retrievals.counts(tx)["pending"] == 1
 
 
+def test_uids_are_for_those_who_may_see_studies_and_that_is_written_down_once_an_hour(people, program):
+    with people.worklist.write() as tx:
+        retrievals.list_new(tx, people.now(), Listed("1.2.9", "1.2.9.1", images=34), people.now(), 0)
+        one = retrievals.claim(tx, people.now(), "boot", [], [])
+        retrievals.give_up(tx, people.now(), one, retrievals.Here(), Warned("ARCHIVE_GAVE_LESS", "It gave 30."))
+    monitor, seer = program("node.read"), program("node.read", "study.read")
+
+    def named(client):
+        (row,) = client.get("/api/v1/node").json()["pull"]["not_fetched"]
+        return row["study_instance_uid"], row["series_instance_uid"], row["error"]
+
+    assert named(monitor) == ("", "", "It gave 30.")
+    assert "1.2.9" not in monitor.get("/node").text
+    for after in (0, 60, 3600):
+        people.now.forward(after)
+        assert named(seer) == ("1.2.9", "1.2.9.1", "It gave 30.")
+    views = [(r["who"], r["detail"]) for r in rows(people.worklist, audit) if r["what"] == "retrievals.viewed"]
+    assert views == [("token:program 1", {"series": 1})] * 2
+
+
 def test_an_overdue_study_is_marked(people, visitor):
     closed_series(people.worklist, people.now, study_facts("late"))
     with people.worklist.write() as tx:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
 from ichnode.worklist import schema
 from tests.made import rows
+from tests.peers import wait_until
 
 
 @pytest.fixture
@@ -61,3 +64,32 @@ def test_more_than_is_taken_at_once_is_refused_said_or_not(people, visitor):
 
     kind = {"Content-Type": "multipart/form-data; boundary=x", "X-CSRF-Token": visit.csrf()}
     assert visit.post("/rules", content=endless(), headers=kind).status_code == 413
+
+
+def test_of_two_uploads_at_once_the_second_is_refused_before_it_is_read(people, visitor):
+    first, second, begun, go_on = visitor("reader"), visitor("radiologist"), Event(), Event()
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+
+    def slowly():
+        yield b"--x\r\n"
+        begun.set()
+        go_on.wait(30)
+        yield b'Content-Disposition: form-data; name="other"\r\n\r\nx\r\n--x--\r\n'
+
+    with ThreadPoolExecutor(1) as pool:
+        headers = {**kind, "X-CSRF-Token": first.csrf()}
+        waits = pool.submit(lambda: first.post("/rules", content=slowly(), headers=headers).status_code)
+        try:
+            assert begun.wait(30)
+            token = second.csrf()
+
+            def refused():
+                return second.submit("/rules").status_code == 503
+
+            wait_until(refused, 30, "the first upload has its turn")
+            said = second.post("/api/v1/rules", content=b"x" * 1000, headers={**kind, "X-CSRF-Token": token})
+            assert (said.status_code, said.json()["error"]["code"]) == (503, "BUSY")
+        finally:
+            go_on.set()
+        assert waits.result() == 400, "no file came"
+    assert second.submit("/rules").status_code == 400
