@@ -52,7 +52,7 @@ class Shown:
     @property
     def key(self) -> tuple[str, int]:
         """SOP Instance UID and frame, as in `Outcome.order`."""
-        return self.filed.slice.sop_instance_uid, self.filed.slice.frame
+        return _key(self.filed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Stack:
     digest : str
         Of what it is made of: the same digest shows the same pixels, for ever.
     slices : tuple of Shown
-        From the lowest upwards; in the order of the scores where the series was analysed.
+        From the lowest upwards: all that are here, in the order of the scores where these are of the very same slices.
     part : int
         How many slices are fetched at once.
     """
@@ -85,7 +85,7 @@ def stack_of(node: Node, series_id: int) -> Stack:
     with node.worklist.read() as tx:
         filed = assembly.filed_slices(tx, series_id) or assembly.filed_slices(tx, series_id, conflict=True)
         order = results.order_of_scores(tx, series_id)
-    chosen = _by_scores(filed, order) or _by_place(node, filed)
+    chosen = _in_order(node, filed, order)
     slices = tuple(_shown(one) for one in chosen)
     digest = digest_of(*(f"{one.filed.file} {one.key[0]} {one.key[1]}\n".encode() for one in slices))
     multi_frame = len({one.filed.file for one in slices}) < len(slices)
@@ -130,10 +130,18 @@ def _planes(node: Node, ones: Sequence[Shown]) -> Iterator[bytes]:
         yield len(content).to_bytes(4, "little") + content
 
 
-def _by_scores(filed: Sequence[Filed], order: Sequence[tuple[str, int]]) -> list[Filed]:
-    """Return the slices in the order of the scores; empty where they are not those that are here."""
-    by_key = {(one.slice.sop_instance_uid, one.slice.frame): one for one in filed}
-    return [by_key[key] for key in order] if order and all(key in by_key for key in order) else []
+def _in_order(node: Node, filed: Sequence[Filed], order: Sequence[tuple[str, int]]) -> list[Filed]:
+    """Return the slices in the order of the scores; by their place where others are here than those with scores."""
+    by_key = {_key(one): one for one in filed}
+    if len(by_key) != len(order) or not by_key.keys() >= set(order):
+        placed = _by_place(node, filed)
+        if {_key(one) for one in placed} != set(order):  # an analysis leaves out what lies twice in the same place
+            return placed
+    return [by_key[key] for key in order]
+
+
+def _key(one: Filed) -> tuple[str, int]:
+    return one.slice.sop_instance_uid, one.slice.frame
 
 
 def _by_place(node: Node, filed: Sequence[Filed]) -> list[Filed]:

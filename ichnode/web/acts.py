@@ -26,11 +26,11 @@ def take_feedback_back(node: Node, visitor: Visitor, study_id: int, result_id: i
     return done
 
 
-def sign_off(node: Node, visitor: Visitor, study_id: int, seen: int | None) -> str:
-    """Mark a study as read by whoever saw its newest answer, `seen`; returns who has read it."""
+def sign_off(node: Node, visitor: Visitor, study_id: int, seen: int | None, state: str | None) -> str:
+    """Mark a study as read by whoever saw its newest answer, `seen`, and its `state`; returns who has read it."""
     with node.worklist.write() as tx:
         before = readings.read_by(tx, study_id)
-        reader = readings.sign_off(tx, node.now(), visitor.name, study_id, seen)
+        reader = readings.sign_off(tx, node.now(), visitor.name, study_id, seen, state)
         if before is None and reader == visitor.name:
             audit.record(tx, node.now(), visitor.name, "study.signed_off", study_id, visitor.address)
     return reader

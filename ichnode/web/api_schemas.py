@@ -106,10 +106,13 @@ _ANSWER = object_of({
     "kinds": _list(TEXT), "preliminary": _YES_NO, "missing": _or_null(TEXT), "reason": _or_null(_CODED),
     "warnings": _list(_CODED), "model": _or_null(TEXT), "model_version": _or_null(TEXT),
     "model_digest": _or_null(TEXT), "made_at": _TIME, "pictures_to_come": _YES_NO,
+    "overtaken": {**TEXT, "description": "What happened to the series after this answer, in words; empty: nothing."},
     "superseded_at": _or_null(_TIME), "retraction": _or_null(TEXT),
     "retracted_because": _or_null(TEXT), "retraction_remark": _or_null(TEXT), "seconds": {"type": "object"},
     "findings": _list(object_of({"name": TEXT, "score": _NUMBER, "threshold": _NUMBER, "present": _YES_NO})),
-    "key_slices": _list(object_of({"index": WHOLE, "score": _NUMBER, "kinds": _list(TEXT), "window": TEXT})),
+    "key_slices": _list(object_of({
+        "index": WHOLE, "image": {"type": "array"}, "score": _NUMBER, "kinds": _list(TEXT), "window": TEXT,
+    })),
     "reports": _list(object_of({
         "id": WHOLE, "kind": TEXT, "sop_instance_uid": TEXT, "size": WHOLE,
         "deliveries": _list(object_of({
@@ -125,6 +128,7 @@ _STUDY = object_of({
     "station_name": TEXT, "read_at": _or_null(_TIME), "read_by": _or_null(TEXT), "notices": _list(_NOTICE),
     "answers": {**_list(_ANSWER), "description": "Every answer that was ever given, the latest first."},
     "latest_result": {**_or_null(WHOLE), "description": "What a sign-off has to have `seen`."},
+    "state": {**TEXT, "description": "Another one after a newer answer, a retraction, or late slices; for a sign-off."},
     "shown_series": {**_or_null(WHOLE), "description": "The series that a viewer shows first."},
     "series": _list(object_of({
         "id": WHOLE, "series_instance_uid": TEXT, "state": TEXT, "revision": WHOLE, "received": WHOLE,
@@ -163,10 +167,13 @@ _FEEDBACK = object_of({"feedback": _list(object_of({
     "superseded_at": _or_null(_TIME), "agrees": _YES_NO, "comment": TEXT, "labels": _list(_LABEL),
 }))})  # fmt: skip
 _STACK = object_of({
-    "digest": TEXT, "part": WHOLE, "planes": TEXT, "classes": _list(TEXT), "scores": _list(_list(_NUMBER)),
+    "digest": TEXT, "part": WHOLE, "planes": TEXT, "classes": _list(TEXT),
+    "scores": {**_list(_list(_NUMBER)), "description": "Empty where the current answer is not of all of these slices."},
     "thresholds": _list(_NUMBER), "first": WHOLE, "keys": _list(object_of({"index": WHOLE, "score": _NUMBER})),
     "slices": _list(object_of({
         "rows": WHOLE, "columns": WHOLE, "pixel_mm": _list(_NUMBER), "position_mm": _or_null(_NUMBER),
+        "sop_instance_uid": TEXT, "frame": WHOLE,
+        "scores": {**_or_null(_list(_NUMBER)), "description": "null where the current answer is not of this slice."},
     })),
     "heat": _or_null(object_of({"address": TEXT, "maps": _list(object_of({"index": WHOLE, "name": TEXT}))})),
 })  # fmt: skip
@@ -218,8 +225,9 @@ BINARY: dict[tuple[str, str], tuple[str, str]] = {
     ("get", "/api/v1/studies/{study}/reports/{report}"): ("application/dicom", "The file."),
     ("get", "/api/v1/events"): (
         "text/event-stream",
-        "Server-sent events. `change`: something is new; data is {change, positives}, the number of the change and the "
-        "ids of the unread positive studies. `ended`: the token does not hold any more.",
+        "Server-sent events. `change`: something is new; data is {change, positives, answers}: the number of the "
+        "change, the ids of the unread positive studies (of many the 50 answered last, newest first), and of each the "
+        "number of its answer, which only grows. `ended`: the token does not hold any more.",
     ),
 }
 """What is no JSON: media type, and what it holds."""
@@ -230,7 +238,13 @@ BODIES: dict[str, tuple[str, Schema]] = {
             "agrees": _YES_NO, "labels": _list(_LABEL), "comment": TEXT,
         }},
     ),
-    "/api/v1/studies/{study}/reading": ("application/json", object_of({"seen": _or_null(WHOLE)})),
+    "/api/v1/studies/{study}/reading": (
+        "application/json",
+        {"type": "object", "required": ["seen"], "properties": {
+            "seen": _or_null(WHOLE),
+            "state": {**TEXT, "description": "As `state` of the study: then nothing is signed off unseen."},
+        }},
+    ),
     "/api/v1/worklist/search": ("application/json", object_of({"text": TEXT})),
     "/api/v1/retry": ("application/json", {"type": "object", "properties": {"study": WHOLE}}),
     "/api/v1/destinations/{name}/pause": ("application/json", object_of({"paused": _YES_NO})),

@@ -38,7 +38,8 @@ class Pulse:
             if time.monotonic() - self._looked >= LOOK_EVERY_S:
                 with self._node.worklist.read() as tx:
                     number, positives = news.latest(tx)
-                self._last = number, json.dumps({"change": number, "positives": positives})
+                studies, answers = [study for study, _ in positives], [answer for _, answer in positives]
+                self._last = number, json.dumps({"change": number, "positives": studies, "answers": answers})
                 self._looked = time.monotonic()
             return self._last
 

@@ -8,6 +8,8 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -65,11 +67,15 @@ def series_stack(request: Request, visitor: Visitor) -> Response:
     result = current_result(series)
     address = request.url.path.removesuffix("/stack")
     facts = stack_facts(stack, result, address)
-    maps = _heat_of(node, result) if facts["scores"] else None
-    facts["heat"] = maps and {
-        "address": f"{address}/heat/{result['id'] if result else 0}/{stack.digest}",
-        "maps": [{"index": i, "name": name} for i, name in zip(maps.indices, maps.classes, strict=True)],
-    }
+    maps = _heat_on(node, result, stack)
+    facts["heat"] = (
+        {
+            "address": f"{address}/heat/{result['id']}/{stack.digest}",
+            "maps": [{"index": index, "name": name} for index, name, _ in maps],
+        }
+        if result and maps
+        else None
+    )
     _note(request, visitor, study["id"], series["id"], stack.digest)
     return JSONResponse(facts)
 
@@ -89,13 +95,12 @@ def heat_maps(request: Request, visitor: Visitor) -> Response:
     """Give the heat maps of a result, one byte a pixel, one map after the other, turned as the slices are."""
     node, _, series = series_of(request)
     result = next((r for r in series["results"] if r["id"] == request.path_params["result"]), None)
-    maps = _heat_of(node, result)
-    if maps is None:
-        raise Refused(404, "NO_HEAT", "There are no heat maps of this answer.")
     stack = _named(request)
+    maps = _heat_on(node, result, stack)
+    if not maps:
+        raise Refused(404, "NO_HEAT", "There are no heat maps of this answer.")
     _note_once(request, visitor, stack)
-    slices = stack.slices
-    turned = [slices[index].view.turn(plane).tobytes() for index, plane in zip(maps.indices, maps.maps, strict=True)]
+    turned = [stack.slices[index].view.turn(plane).tobytes() for index, _, plane in maps]
     return _packed(b"".join(turned), _kept(node))
 
 
@@ -170,13 +175,21 @@ def _note(request: Request, visitor: Visitor, study_id: int, series_id: int, dig
     request.app.state.seen.note(visitor, place, node_of(request).now(), frozenset({digest}))
 
 
-def _heat_of(node: Node, result: dict[str, Any] | None) -> heat.HeatMaps | None:
+def _heat_on(node: Node, result: dict[str, Any] | None, stack: Stack) -> list[tuple[int, str, NDArray[np.uint8]]]:
+    """Return (place in the stack, class, map) of each heat map of a result whose slice is here."""
     if result is None or not result["heat_file"]:
-        return None
+        return []
     try:
-        return heat.unpack(node.spool.path(result["heat_file"]).read_bytes())
+        maps = heat.unpack(node.spool.path(result["heat_file"]).read_bytes())
     except (OSError, ValueError):
-        return None
+        return []
+    places = {one.key: index for index, one in enumerate(stack.slices)}
+    order = [(instance, frame) for instance, frame in result["outcome"]["order"]]
+    return [
+        (places[order[index]], name, plane)
+        for index, name, plane in zip(maps.indices, maps.classes, maps.maps, strict=True)
+        if order[index] in places
+    ]
 
 
 def _kept(node: Node) -> str:

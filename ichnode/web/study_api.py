@@ -19,6 +19,7 @@ from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import feedback, readings
 from ichnode.worklist.orders import Order
 
+_WRONG_READING = 'Send {"seen": number of the newest answer that was seen, or null, "state": that of the study then}.'
 _WRONG = (
     'Send {"agrees": true or false, "labels": [{"name", "present", "slice": [UID, frame] or null}], "comment": ""}.'
 )
@@ -29,11 +30,14 @@ def study(request: Request, visitor: Visitor) -> Response:
     node = node_of(request)
     facts = study_of(node, request.path_params["study"])
     with node.worklist.read() as tx:
-        latest = readings.latest_result(tx, facts["id"])
+        latest, state = readings.latest_result(tx, facts["id"]), readings.state_of(tx, facts["id"])
     shown = series_to_show(facts, None)
     note_view(request, visitor, "study.viewed", facts["id"])
     journal = [{**row, "words": in_words(row["event"], row["detail"])} for row in facts["journal"]]
-    more = {"answers": answers_of(facts), "latest_result": latest, "shown_series": shown["id"] if shown else None}
+    more = {
+        "answers": answers_of(facts), "latest_result": latest, "state": state,
+        "shown_series": shown["id"] if shown else None,
+    }  # fmt: skip
     return JSONResponse({**facts, "journal": journal, **more})
 
 
@@ -63,13 +67,14 @@ def take_feedback_back(request: Request, visitor: Visitor) -> Response:
 
 
 def sign_study_off(request: Request, visitor: Visitor) -> Response:
-    """Mark a study as read by whoever saw its newest answer, `seen`; says who has read it."""
+    """Mark a study as read by whoever saw its newest answer, `seen`, and its `state`; says who has read it."""
     node = node_of(request)
     study = study_of(node, request.path_params["study"])
-    seen = json_body(request).get("seen")
-    if not (seen is None or is_key(seen)):
-        raise Refused(422, "READING", 'Send {"seen": number of the newest answer that was seen, or null}.')
-    return JSONResponse({"read_by": acts.sign_off(node, visitor, study["id"], seen)})
+    body = json_body(request)
+    seen, state = body.get("seen"), body.get("state")
+    if not (seen is None or is_key(seen)) or not (state is None or isinstance(state, str)):
+        raise Refused(422, "READING", _WRONG_READING)
+    return JSONResponse({"read_by": acts.sign_off(node, visitor, study["id"], seen, state)})
 
 
 def make_study_unread(request: Request, visitor: Visitor) -> Response:

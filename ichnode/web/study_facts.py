@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ichnode.core.findings import CLASSES
+from ichnode.core.findings import CLASSES, Verdict
+from ichnode.core.lifecycle import JobState, SeriesState
 from ichnode.steps.stack import Stack
 from ichnode.worklist.feedback import Given
 
@@ -67,6 +68,37 @@ def answers_of(study: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: -one["result"])
 
 
+def overtaken(series: dict[str, Any], result: dict[str, Any]) -> str:
+    """Return what happened to a series after an answer that its page goes on to show; empty where nothing did."""
+    if series["revision"] == result["revision"] and series["state"] != SeriesState.RECEIVING:
+        return ""
+    newer = [job for job in series["jobs"] if job["revision"] == series["revision"] and job["kind"] != "illustrate"]
+    came = "More slices came after this answer" if series["last_slice_at"] > result["created_at"] else (
+        "This series was looked at anew after this answer"
+    )  # fmt: skip
+    if any(job["state"] == JobState.FAILED for job in newer):
+        return f"{came}; the new analysis failed."
+    if series["state"] == SeriesState.RECEIVING or any(
+        job["state"] in (JobState.QUEUED, JobState.RUNNING) for job in newer
+    ):
+        return f"{came}; a new analysis is on its way."
+    return f"{came} and changed nothing. {series['reason'] or ''}".strip()
+
+
+def said_elsewhere(study: dict[str, Any], series: dict[str, Any]) -> tuple[str, int] | None:
+    """Return (status, id) of another series that says more of the study than the one that is shown; None where not."""
+    ranked = [Verdict.POSITIVE, Verdict.NEGATIVE]
+    says = {
+        one["id"]: ranked.index(result["verdict"])
+        for one in study["series"]
+        if (result := current_result(one)) and result["retraction"] is None and result["verdict"] in ranked
+    }
+    best = min(says, key=lambda number: (says[number], number), default=series["id"])
+    if says.get(best, len(ranked)) >= says.get(series["id"], len(ranked)):
+        return None
+    return str(ranked[says[best]]), best
+
+
 def pictures_to_come(series: dict[str, Any], result: dict[str, Any]) -> bool:
     """Tell whether the pictures of a result are still being made: its answer does not wait for them."""
     return any(
@@ -103,6 +135,7 @@ def answer_of(series: dict[str, Any], result: dict[str, Any], notices: Sequence[
         "model_digest": result["model_digest"],
         "made_at": result["created_at"],
         "pictures_to_come": pictures_to_come(series, result),
+        "overtaken": overtaken(series, result) if result["superseded_at"] is None else "",
         "superseded_at": result["superseded_at"],
         "retraction": result["retraction"],
         "retracted_because": result["retracted_because"],
@@ -138,6 +171,7 @@ def key_slices(outcome: dict[str, Any]) -> list[dict[str, Any]]:
         keys.append(
             {
                 "index": index,
+                "image": list(outcome["order"][index]),
                 "score": ranked[0][0],
                 "kinds": kinds,
                 "short": [SHORT[k] for k in kinds],
@@ -153,28 +187,36 @@ def stack_facts(stack: Stack, result: dict[str, Any] | None, address: str) -> di
     Parameters
     ----------
     result : dict or None
-        The current result; its scores are left out when they are of other slices than these.
+        The current result. Each slice has its scores where it was among those that were read; `scores` and its like
+        are empty where not one was, and `scores` also where some were not.
     address : str
         Of the series, without a slash at the end.
     """
     outcome = result["outcome"] if result else {}
     order = [(instance, frame) for instance, frame in outcome.get("order", ())]
-    scored = bool(order) and order == [one.key for one in stack.slices]
-    keys = key_slices(outcome) if scored else []
+    known = dict(zip(order, outcome.get("scores", ()), strict=True))
+    places = {one.key: index for index, one in enumerate(stack.slices) if one.key in known}
+    keys = [
+        {**key, "index": places[order[key["index"]]]}
+        for key in (key_slices(outcome) if places else ())
+        if order[key["index"]] in places
+    ]
+    whole = [one.key for one in stack.slices] == order
     return {
         "digest": stack.digest,
         "part": stack.part,
         "planes": f"{address}/planes/{stack.digest}",
         "classes": list(CLASSES),
-        "scores": outcome["scores"] if scored else [],
-        "thresholds": [f["threshold"] for f in outcome["findings"]] if scored else [],
+        "scores": outcome["scores"] if places and whole else [],
+        "thresholds": [f["threshold"] for f in outcome["findings"]] if places else [],
         "keys": keys,
         "first": keys[0]["index"] if keys else len(stack.slices) // 2,
         "slices": [
             {
                 "rows": one.rows, "columns": one.columns, "pixel_mm": list(one.pixel_mm),
                 "position_mm": one.position_mm, "left": one.view.left, "right": one.view.right,
-                "top": one.view.top, "bottom": one.view.bottom,
+                "top": one.view.top, "bottom": one.view.bottom, "sop_instance_uid": one.key[0], "frame": one.key[1],
+                "scores": known.get(one.key),
             }
             for one in stack.slices
         ],

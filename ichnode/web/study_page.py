@@ -16,7 +16,15 @@ from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
 from ichnode.web.slices import study_of
 from ichnode.web.study_api import order_priors
-from ichnode.web.study_facts import answer_of, answers_of, current_result, said, series_to_show, whole_number
+from ichnode.web.study_facts import (
+    answer_of,
+    answers_of,
+    current_result,
+    said,
+    said_elsewhere,
+    series_to_show,
+    whole_number,
+)
 from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import feedback, jobs, readings
 
@@ -37,17 +45,19 @@ def page_of(node: Node, visitor: Visitor, found: dict[str, Any], series: dict[st
     result = current_result(series) if series else None
     with node.worklist.read() as tx:
         given = said(feedback.of_study(tx, found["id"]))
-        latest = readings.latest_result(tx, found["id"])
+        latest, state = readings.latest_result(tx, found["id"]), readings.state_of(tx, found["id"])
     links = {name: words for name, words in VIEWERS.items() if getattr(node.settings.web, f"{name}_url")}
     return {
         "study": found,
         "now": node.now(),
         "series": series,
         "answer": answer_of(series, result) if series and result else None,
+        "elsewhere": said_elsewhere(found, series) if series else None,
         "history": answers_of(found),
         "journal": [{"at": row["at"], "words": in_words(row["event"], row["detail"]), "series_id": row["series_id"]}
                     for row in found["journal"]],
         "latest": latest,
+        "state": state,
         "given": given,
         "mine": _mine(given, visitor, result),
         "classes": CLASSES,
@@ -58,14 +68,14 @@ def page_of(node: Node, visitor: Visitor, found: dict[str, Any], series: dict[st
 
 
 def study_news(request: Request, visitor: Visitor) -> Response:
-    """Tell an open page which answer is the newest, and who has read the study; nothing of the patient."""
+    """Tell an open page which answer is the newest, whether it is out of date, who has read; nothing of the patient."""
     number = request.path_params["study"]
     if number >= 2**31:
         raise Refused(404, "NO_STUDY", "There is no such study.")
     with node_of(request).worklist.read() as tx:
         latest, read_by = readings.latest_result(tx, number), readings.read_by(tx, number)
-        to_come = jobs.pictures_to_come(tx, number)
-    return JSONResponse({"latest": latest, "read_by": read_by, "pictures_to_come": to_come})
+        to_come, state = jobs.pictures_to_come(tx, number), readings.state_of(tx, number)
+    return JSONResponse({"latest": latest, "state": state, "read_by": read_by, "pictures_to_come": to_come})
 
 
 def elsewhere(request: Request, visitor: Visitor) -> Response:
@@ -105,7 +115,12 @@ def _mine(given: list[dict[str, Any]], visitor: Visitor, result: dict[str, Any] 
     place = {(instance, frame): index for index, (instance, frame) in enumerate(result["outcome"]["order"])}
     scan = {label["name"]: label["present"] for label in mine["labels"] if label["slice"] is None}
     marks = [
-        {"index": place[tuple(label["slice"])], "name": label["name"], "present": label["present"]}
+        {
+            "index": place[tuple(label["slice"])],
+            "image": label["slice"],
+            "name": label["name"],
+            "present": label["present"],
+        }
         for label in mine["labels"]
         if label["slice"] is not None
     ]

@@ -44,7 +44,8 @@ def sign_off(request: Request, visitor: Visitor) -> Response:
     if form.get("unread"):
         acts.make_unread(node, visitor, study["id"])
     else:
-        acts.sign_off(node, visitor, study["id"], whole_number(form.get("seen")))
+        seen, state = whole_number(form.get("seen")), str(form.get("state", ""))
+        acts.sign_off(node, visitor, study["id"], seen, state)
     return _again(request, visitor, study["id"], None, "study/reading.html", "#reading")
 
 
@@ -84,21 +85,19 @@ def _feedback(form: FormData, result: dict[str, Any]) -> Feedback:
         labels = [
             Label(name, _SAYS[says]) for name in CLASSES[1:] if (says := str(form.get(f"class-{name}", ""))) in _SAYS
         ]
-        labels += [_mark(str(mark), result["outcome"]["order"]) for mark in form.getlist("mark")]
+        read = {(instance, frame) for instance, frame in result["outcome"].get("order", ())}
+        labels += [_mark(str(mark), read) for mark in form.getlist("mark")]
         return Feedback(agrees, tuple(labels), str(form.get("comment", "")).strip().replace("\r\n", "\n"))
     except ContradictionError as error:
         raise Refused(422, "FEEDBACK", str(error)) from None
 
 
-def _mark(mark: str, order: list[list[Any]]) -> Label:
-    """Read ``slice:class:yes``, where slices count from 0 in the order of the scores."""
-    index, _, rest = mark.partition(":")
-    name, _, says = rest.partition(":")
-    at = whole_number(index)
-    if at is None or at >= len(order) or says not in _SAYS:
-        raise Refused(422, "FEEDBACK", "A slice was judged that the model did not read.")
-    instance, frame = order[at]
-    return Label(name, _SAYS[says], (instance, frame))
+def _mark(mark: str, read: set[tuple[str, int]]) -> Label:
+    """Read ``SOP Instance UID:frame:class:yes``: a place among slices would be another slice once more of them came."""
+    match mark.split(":"):
+        case [instance, frame, name, ("yes" | "no") as says] if (instance, whole_number(frame)) in read:
+            return Label(name, _SAYS[says], (instance, int(frame)))
+    raise Refused(422, "FEEDBACK", "A slice was judged that the model did not read.")
 
 
 def _result(study: dict[str, Any], result_id: int | None) -> dict[str, Any]:

@@ -84,6 +84,14 @@ def seconds_between(begin: str | datetime | None, end: str | datetime | None) ->
     return max(0.0, (last.astimezone(UTC) - first.astimezone(UTC)).total_seconds())
 
 
+def seconds_after(begin: str | datetime | None, end: str | datetime | None) -> float | None:
+    """Return as `seconds_between`; None also where the end came first: slices that came after the answer."""
+    if begin is None or end is None:
+        return None
+    first, last = (datetime.fromisoformat(t) if isinstance(t, str) else t for t in (begin, end))
+    return None if last < first else seconds_between(first, last)
+
+
 def duration(seconds: float | None) -> str:
     """Return a duration in the two largest units that matter."""
     if seconds is None:

@@ -22,13 +22,26 @@ def latest_result(tx: Connection, study_id: int) -> int | None:
     return latest
 
 
+def state_of(tx: Connection, study_id: int) -> str:
+    """Return a word for what a page of a study shows of its answers; another one once that is out of date.
+
+    It changes with a newer answer, with one that is taken back, and with slices that come after an answer.
+    """
+    of_study = _S.c.study_id == study_id
+    retracted = tx.scalar(select(func.count()).select_from(_R.join(_S)).where(of_study, _R.c.retracted_at.is_not(None)))
+    late = tx.scalar(select(func.sum(_S.c.revision - 1)).where(of_study))
+    return f"{latest_result(tx, study_id) or 0}.{retracted or 0}.{int(late or 0)}"
+
+
 def read_by(tx: Connection, study_id: int) -> str | None:
     """Return who has signed a study off; None where nobody has."""
     reader: str | None = tx.scalar(select(_ST.c.read_by).where(_ST.c.id == study_id))
     return reader
 
 
-def sign_off(tx: Connection, now: datetime, reader: str, study_id: int, seen_result_id: int | None) -> str:
+def sign_off(
+    tx: Connection, now: datetime, reader: str, study_id: int, seen_result_id: int | None, state: str | None = None
+) -> str:
     """Mark a study as read.
 
     Parameters
@@ -37,6 +50,8 @@ def sign_off(tx: Connection, now: datetime, reader: str, study_id: int, seen_res
         The account's name.
     seen_result_id : int or None
         `latest_result` when the reader's page was made.
+    state : str or None
+        `state_of` then; None where only the newest answer is known to have been seen.
 
     Returns
     -------
@@ -46,7 +61,8 @@ def sign_off(tx: Connection, now: datetime, reader: str, study_id: int, seen_res
     Raises
     ------
     PermanentError
-        ``NO_STUDY``, or ``NEWER_RESULT``: an answer came that the reader has not seen.
+        ``NO_STUDY``, or ``NEWER_RESULT``: an answer came that the reader has not seen, or was taken back, or slices
+        came after it.
     """
     row = tx.execute(select(_ST.c.read_by).where(_ST.c.id == study_id)).first()
     if row is None:
@@ -55,6 +71,11 @@ def sign_off(tx: Connection, now: datetime, reader: str, study_id: int, seen_res
         return str(row.read_by)
     if latest_result(tx, study_id) != seen_result_id:
         raise PermanentError("A newer answer came meanwhile: look at it, then sign off.", "NEWER_RESULT")
+    if state is not None and state_of(tx, study_id) != state:
+        raise PermanentError(
+            "An answer was taken back meanwhile, or more slices came: look at the study again, then sign off.",
+            "NEWER_RESULT",
+        )
     verdict = verdict_of_study(tx, study_id)
     values = {"read_at": now, "read_by": reader, "read_verdict": verdict}
     if not tx.execute(update(_ST).where(_ST.c.id == study_id, _ST.c.read_at.is_(None)).values(values)).rowcount:
@@ -69,16 +90,23 @@ def put_back(tx: Connection, now: datetime, reader: str, study_id: int) -> bool:
     return _unread(tx, now, study_id, by=reader)
 
 
-def reopen(tx: Connection, now: datetime, study_id: int, verdict: Verdict) -> bool:
+def reopen(tx: Connection, now: datetime, study_id: int, verdict: Verdict, before: str | None = None) -> bool:
     """Make a study unread again when a new result, of `verdict`, says something else than what was read.
 
     An answer that says no more than that a series was not analysed changes nothing: other series of a study that was
-    read get such answers all the time.
+    read get such answers all the time. It does where it takes the place of a call on the same series, `before`.
     """
     read = tx.scalar(select(_ST.c.read_verdict).where(_ST.c.id == study_id))
-    if read is None or verdict in (read, Verdict.NOT_ANALYSED):
+    if read is None or verdict == read:
+        return False
+    if verdict is Verdict.NOT_ANALYSED and before in (None, Verdict.NOT_ANALYSED):
         return False
     return _unread(tx, now, study_id, because=f"{read} became {verdict}")
+
+
+def reopen_retracted(tx: Connection, now: datetime, study_id: int) -> bool:
+    """Make a study unread again because an answer of it was taken back; False when it was not read."""
+    return _unread(tx, now, study_id, because="an answer was taken back")
 
 
 def verdict_of_study(tx: Connection, study_id: int) -> str:

@@ -118,16 +118,16 @@ def finish(
     if not finish_job(tx, now, job):
         return False
     retract_overturned(tx, now, job.study_id, job.series_id, outcome.verdict)
-    older = select(_R.c.id).where(_R.c.series_id == job.series_id, _R.c.superseded_at.is_(None))
+    current = _R.c.series_id == job.series_id, _R.c.superseded_at.is_(None)
+    before = tx.scalar(select(_R.c.verdict).where(*current))
+    older = select(_R.c.id).where(*current)
     stale = select(_P.c.id).where(_P.c.result_id.in_(older), _P.c.kind != REJECTION)
     tx.execute(
         update(_D)
         .where(_D.c.report_id.in_(stale), _D.c.state.in_(sources(DELIVERY, "withdraw")))
         .values(state=target(DELIVERY, "withdraw"))
     )
-    tx.execute(
-        update(_R).where(_R.c.series_id == job.series_id, _R.c.superseded_at.is_(None)).values(superseded_at=now)
-    )
+    tx.execute(update(_R).where(*current).values(superseded_at=now))
     result_id = new_key(tx, insert(_R).values(
             job_id=job.id, series_id=job.series_id, revision=job.revision, verdict=outcome.verdict,
             preliminary=outcome.preliminary, any_score=outcome.any_score, outcome=_plain(outcome),
@@ -139,7 +139,7 @@ def finish(
     supersede_jobs(tx, job.series_id, "illustrate")
     if pictures_follow:
         queue_job(tx, now, job.series_id, job.revision, "illustrate", None)
-    reopen(tx, now, job.study_id, outcome.verdict)
+    reopen(tx, now, job.study_id, outcome.verdict, before)
     look_again(tx, now, job.study_id)
     note(
         tx, now, "result.made", job.study_id, job.series_id, revision=job.revision, verdict=str(outcome.verdict),

@@ -14,6 +14,7 @@ from ichnode.core.triage import URGENCY
 from ichnode.worklist import schema
 from ichnode.worklist.database import note
 from ichnode.worklist.notices import look_again
+from ichnode.worklist.readings import reopen_retracted
 from ichnode.worklist.reports import REJECTION, ReportRow, file_report
 
 _R, _P, _D, _S = schema.results, schema.reports, schema.deliveries, schema.series
@@ -51,7 +52,8 @@ class Retraction:
 def retract(tx: Connection, now: datetime, series_ids: Sequence[int], because: str, remark: str) -> int:
     """Take back the results of some series; returns how many.
 
-    What is wrong is the current result; of a wrong patient it is everything that was ever sent.
+    What is wrong is the current result; of a wrong patient it is everything that was ever sent. Who has read a study
+    has read what holds no more: it is unread again.
     """
     chosen = [_R.c.series_id.in_(series_ids), or_(_R.c.retraction.is_(None), _R.c.retraction == "failed")]
     if because == WRONG_RESULT:
@@ -60,6 +62,7 @@ def retract(tx: Connection, now: datetime, series_ids: Sequence[int], because: s
     for row in rows:
         _mark(tx, now, row.id, because, remark)
         look_again(tx, now, row.study_id)
+        reopen_retracted(tx, now, row.study_id)
         note(tx, now, "result.retracted", row.study_id, row.series_id, revision=row.revision, because=because)
     return len(rows)
 

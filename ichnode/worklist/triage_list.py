@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +33,7 @@ class Chosen:
     first_date, last_date : str
         Bounds of StudyDate, ``20260131``, both included.
     text : str
-        Part of the patient's name, or of Patient ID or Accession Number.
+        Parts of the patient's name, of Patient ID or of Accession Number, with blanks or commas between; all must fit.
     """
 
     statuses: tuple[str, ...] = ()
@@ -101,8 +102,10 @@ def _conditions(chosen: Chosen) -> list[ColumnElement[bool]]:
         found.append(_W.c.study_date >= chosen.first_date)
     if chosen.last_date:
         found.append(_W.c.study_date <= chosen.last_date)
-    if chosen.text.strip():
-        found.append(_W.c.search.contains(chosen.text.strip().casefold(), autoescape=True))
+    # A name is typed as it is read, "LIND, ASTRID", and kept as it came, "LIND^ASTRID^M" (PS3.5 6.2.1).
+    parts = re.split(r"[\s,^=]+", chosen.text.casefold())
+    wanted = [part for part in parts if part] or [part for part in (chosen.text.strip(),) if part]
+    found += [_W.c.search.contains(part, autoescape=True) for part in wanted]
     return found
 
 

@@ -92,7 +92,10 @@ def turnaround(tx: Connection, now: datetime) -> dict[str, Any]:
         .order_by(_W.c.answered_at.desc())
         .limit(5000)
     ).all()
-    seconds = sorted(max(0.0, (row.answered_at - row.arrived_at).total_seconds()) for row in rows)
+    # Where slices came after the answer nobody knows how long it took.
+    seconds = sorted(
+        (row.answered_at - row.arrived_at).total_seconds() for row in rows if row.answered_at >= row.arrived_at
+    )
     verdicts = [row.verdict for row in rows]
     return {
         "answered": len(rows),

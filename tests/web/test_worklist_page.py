@@ -13,6 +13,7 @@ from ichnode.web.visitor import Visitor
 from ichnode.worklist import readings
 from ichnode.worklist.people import audit
 from tests.made import Clock, head_slices, rows, study_facts, take
+from tests.web import ward
 
 
 def names(text: str) -> list[str]:
@@ -62,13 +63,30 @@ def test_a_filter_that_there_cannot_be_is_refused(morning, visitor, query):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("okafor", ["OKAFOR"]), ("20481-a", ["LIND"]), ("ACC-20877", ["OKAFOR"]), ("%", []), ("jean", ["MOREAU"])],
+    [
+        ("okafor", ["OKAFOR"]),
+        ("20481-a", ["LIND"]),
+        ("ACC-20877", ["OKAFOR"]),
+        ("%", []),
+        ("jean", ["MOREAU"]),
+        ("LIND, ASTRID M", ["LIND"]),
+        ("astrid lind", ["LIND"]),
+        ("lind, chidi", []),
+        ("Lind 20481", ["LIND"]),
+    ],
 )
 def test_a_search_finds_by_name_number_and_accession_and_its_address_names_nobody(morning, visitor, text, expected):
     visit = visitor("reader")
     led = visit.submit("/worklist/search", text=text)
     assert re.fullmatch(r"/\?search=[\w-]{16}", led.headers["Location"])
     assert names(visit.get(led.headers["Location"]).text) == expected
+
+
+def test_an_answer_that_slices_came_after_says_no_time_that_it_took(morning, visitor):
+    take(morning.worklist, head_slices(1, seed="late"), morning.now.forward(60), ward.facts("okafor"))
+    row = re.search(r"<tr(?:(?!</tr>).)*OKAFOR.*?</tr>", visitor("reader").get("/").text, re.DOTALL)[0]
+    assert re.search(r'class="num after"></td>', row)
+    assert "0 s" not in row
 
 
 def test_a_search_is_nobody_elses(morning, visitor):
@@ -137,8 +155,9 @@ def test_news_come_when_something_changes_and_name_nobody(morning, visitor):
             readings.sign_off(tx, morning.now(), "ada", top, readings.latest_result(tx, top))
         second = _next_news(lines)
     assert second["positives"] == first["positives"][1:]
+    assert second["answers"] == first["answers"][1:]
     assert second["change"] > first["change"]
-    assert set(second) == {"change", "positives"}
+    assert set(second) == {"change", "positives", "answers"}
 
 
 def test_a_page_may_ask_whether_its_session_holds(morning, visitor):

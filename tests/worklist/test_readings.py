@@ -5,8 +5,21 @@ from __future__ import annotations
 import pytest
 
 from ichnode.errors import PermanentError
-from ichnode.worklist import readings, schema
-from tests.made import Clock, analysed_series, answer, closed_series, events, finish, not_analysed, rows
+from ichnode.worklist import readings, retractions, schema
+from tests.made import (
+    Clock,
+    analysed_series,
+    answer,
+    claim,
+    closed_series,
+    events,
+    finish,
+    head_slices,
+    not_analysed,
+    rows,
+    study_facts,
+    take,
+)
 from tests.worklist.test_results import next_revision
 
 
@@ -47,7 +60,7 @@ def test_an_answer_that_came_meanwhile_is_to_be_seen_first(worklist, clock):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "read"), [(0.1, 0.9, False), (0.9, 0.1, False), (0.9, 0.8, True), (0.9, None, True)]
+    ("first", "second", "read"), [(0.1, 0.9, False), (0.9, 0.1, False), (0.9, 0.8, True), (0.9, None, False)]
 )
 def test_an_answer_that_differs_makes_it_unread(worklist, clock, first, second, read):
     analysed_series(worklist, clock, score=first)
@@ -56,6 +69,39 @@ def test_an_answer_that_differs_makes_it_unread(worklist, clock, first, second, 
     assert finish(worklist, clock, job, not_analysed(job) if second is None else answer(job, second))
     assert (study(worklist)["read_by"] == "ada") is read
     assert ("study.unread" in events(worklist)) is not read
+
+
+def test_another_series_that_is_not_analysed_leaves_it_read(worklist, clock):
+    analysed_series(worklist, clock, score=0.9)
+    sign(worklist, clock)
+    closed_series(worklist, clock, study_facts(series="other"))
+    job = claim(worklist, clock)
+    assert finish(worklist, clock, job, not_analysed(job))
+    assert study(worklist)["read_by"] == "ada"
+
+
+def test_what_is_taken_back_is_unread_and_is_signed_off_only_by_who_has_seen_that(worklist, clock):
+    analysed_series(worklist, clock, score=0.9)
+    sign(worklist, clock)
+    with worklist.read() as tx:
+        latest, state = readings.latest_result(tx, 1), readings.state_of(tx, 1)
+    with worklist.write() as tx:
+        assert retractions.retract(tx, clock(), [1], retractions.WRONG_RESULT, "") == 1
+    assert study(worklist)["read_at"] is None
+    assert "study.unread" in events(worklist)
+    with pytest.raises(PermanentError, match="taken back"), worklist.write() as tx:
+        readings.sign_off(tx, clock(), "ada", 1, latest, state)
+    with worklist.write() as tx:
+        assert readings.sign_off(tx, clock(), "ada", 1, latest, readings.state_of(tx, 1)) == "ada"
+
+
+def test_slices_that_came_meanwhile_are_to_be_seen_first(worklist, clock):
+    analysed_series(worklist, clock, score=0.1)
+    with worklist.read() as tx:
+        latest, state = readings.latest_result(tx, 1), readings.state_of(tx, 1)
+    take(worklist, head_slices(1, seed="late"), clock.forward(1))
+    with pytest.raises(PermanentError, match="more slices"), worklist.write() as tx:
+        readings.sign_off(tx, clock(), "ada", 1, latest, state)
 
 
 def test_read_before_there_was_an_answer_it_is_unread_when_the_answer_comes(worklist, clock):

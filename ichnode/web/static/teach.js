@@ -3,25 +3,46 @@
 
 import { say } from "./app.js";
 
-let shown = 0;
+// The slice that is shown, and its image (SOP Instance UID and frame): what is said is said of an image, not of a place,
+// which is another image's once more slices have come.
+const viewer = document.getElementById("viewer");
+const numberOf = (image) => (viewer?.places?.has(image) ? `Image ${viewer.places.get(image) + 1}` : "An image");
 let sent = null;
 
-const tellNumber = () => document.querySelectorAll("[data-slice-number]").forEach((place) => { place.textContent = shown + 1; });
+// What the model did not read cannot be marked: a slice that came later, or a whole series that was sent anew.
+function tellSlice() {
+  const { shown, places } = viewer ?? {};
+  document.querySelectorAll("[data-slice-number]").forEach((place) => { place.textContent = shown ? shown.index + 1 : "–"; });
+  document.querySelectorAll("[data-mark-add]").forEach((button) => { button.disabled = !shown?.read; });
+  if (places) document.querySelectorAll("[data-marking]").forEach((one) => { one.hidden = !places.size; });
+}
 
-document.addEventListener("slice", (event) => { shown = event.detail.index; tellNumber(); });
+function tellMarks() {
+  for (const mark of document.querySelectorAll("[data-marks] li")) {
+    const [instance, frame] = mark.querySelector("input").value.split(":");
+    mark.querySelector("[data-mark-number]").textContent = numberOf(`${instance}:${frame}`);
+  }
+}
 
-function addMark(marking, index, kind, says) {
+document.addEventListener("slices", tellMarks);
+document.addEventListener("slice", tellSlice);
+
+function addMark(marking, instance, frame, kind, says, ...more) {
+  if (!["yes", "no"].includes(says) || more.length) return;
+  const image = `${instance}:${frame}`;
   const marks = marking.querySelector("[data-marks]");
   for (const older of marks.querySelectorAll("input")) {
-    if (older.value.startsWith(`${index}:${kind}:`)) older.closest("li").remove();
+    if (older.value.startsWith(`${image}:${kind}:`)) older.closest("li").remove();
   }
   const named = [...marking.querySelector("[data-mark-class]").options].find((one) => one.value === kind);
   const mark = document.createElement("li");
-  const input = Object.assign(document.createElement("input"), { type: "hidden", name: "mark", value: `${index}:${kind}:${says}` });
+  const input = Object.assign(document.createElement("input"), { type: "hidden", name: "mark", value: `${image}:${kind}:${says}` });
   const remove = Object.assign(document.createElement("button"), { type: "button", className: "quiet", textContent: "✕" });
   remove.dataset.markRemove = "";
   remove.setAttribute("aria-label", "Remove this mark");
-  mark.append(input, `Image ${Number(index) + 1}: ${says === "yes" ? "" : "no "}${named.text} `, remove);
+  const number = Object.assign(document.createElement("span"), { textContent: numberOf(image) });
+  number.dataset.markNumber = "";
+  mark.append(input, number, `: ${says === "yes" ? "" : "no "}${named.text} `, remove);
   marks.append(mark);
 }
 
@@ -31,8 +52,8 @@ document.addEventListener("click", ({ target }) => {
     keepDraft();
   }
   const marking = target.closest("[data-mark-add]")?.closest("[data-marking]");
-  if (!marking) return;
-  addMark(marking, shown, marking.querySelector("[data-mark-class]").value, marking.querySelector("[data-mark-says]").value);
+  if (!marking || !viewer?.shown?.read) return;
+  addMark(marking, ...viewer.shown.image.split(":"), marking.querySelector("[data-mark-class]").value, marking.querySelector("[data-mark-says]").value);
   keepDraft();
 });
 
@@ -71,6 +92,8 @@ function restoreDraft() {
 document.addEventListener("input", ({ target }) => { if (target.closest("form[data-teach]")) keepDraft(); });
 document.addEventListener("htmx:beforeRequest", ({ target }) => { if (target.matches("form[data-teach]")) sent = asMade(); });
 restoreDraft();
+if (viewer?.places) tellMarks();
+tellSlice();
 
 // What is said after something was sent
 
@@ -78,7 +101,8 @@ const DONE = { teach: "Kept. Thank you.", reading: "Done." };
 document.addEventListener("htmx:afterSettle", ({ detail: { elt, requestConfig } }) => {
   const changed = document.getElementById(elt.id);
   if (!DONE[changed?.id]) return;
-  tellNumber();
+  tellSlice();
+  if (viewer?.places) tellMarks();
   const isSent = requestConfig?.verb === "post";
   if (isSent) say(DONE[changed.id]);
   if (isSent && changed.id === "teach" && form()) {

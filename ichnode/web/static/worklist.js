@@ -1,4 +1,5 @@
 // The worklist renews itself without losing the reader's place, tells of new positives if wanted, and needs no mouse.
+import { tellingOfPositives, tone, wanted } from "./announce.js";
 import { say, signIn } from "./app.js";
 import { listen } from "./news.js";
 import { renewing } from "./renew.js";
@@ -6,15 +7,9 @@ import { renewing } from "./renew.js";
 const list = () => document.getElementById("list");
 const links = () => [...document.querySelectorAll("#list a.open")];
 
-// News. Which positives were told of already is kept as long as the tab.
-const told = new Set(JSON.parse(sessionStorage.getItem("ichnode.told") || "null") || []);
-let first = sessionStorage.getItem("ichnode.told") === null;
+const tellOfPositives = tellingOfPositives();
 listen((news) => {
-  const fresh = news.positives.filter((id) => !told.has(id));
-  fresh.forEach((id) => told.add(id));
-  sessionStorage.setItem("ichnode.told", JSON.stringify([...told].slice(-500)));
-  if (fresh.length && !first) announce(fresh);
-  first = false;
+  tellOfPositives(news);
   renew();
 }, signIn);
 const renew = renewing("list", () => list().dataset.again);
@@ -47,34 +42,7 @@ document.addEventListener("htmx:afterSettle", () => {
   anchor = null;
 });
 
-// Sound and notification: off until somebody wants them on this machine. No patient is ever named.
-const wanted = (name) => localStorage.getItem(`ichnode.${name}`) === "yes";
-function announce(fresh) {
-  const words = fresh.length === 1 ? "A positive study has arrived." : `${fresh.length} positive studies have arrived.`;
-  say(words);
-  if (wanted("sound")) tone();
-  if (wanted("notify") && window.Notification?.permission === "granted" && document.hidden) {
-    const note = new Notification("ichnode", { body: words, tag: "ichnode.positive" });
-    note.onclick = () => { window.focus(); note.close(); };
-  }
-}
-let audio = null;
-function tone() {
-  audio ??= new AudioContext();
-  audio.resume();
-  [523.25, 659.25].forEach((hertz, i) => {
-    const at = audio.currentTime + i * 0.22;
-    const voice = audio.createOscillator();
-    const loud = audio.createGain();
-    voice.frequency.value = hertz;
-    loud.gain.setValueAtTime(0, at);
-    loud.gain.linearRampToValueAtTime(0.12, at + 0.03);
-    loud.gain.exponentialRampToValueAtTime(0.001, at + 0.5);
-    voice.connect(loud).connect(audio.destination);
-    voice.start(at);
-    voice.stop(at + 0.55);
-  });
-}
+// Sound and notification: off until somebody wants them on this machine.
 for (const name of ["sound", "notify"]) {
   const button = document.getElementById(name);
   button.setAttribute("aria-pressed", String(wanted(name)));

@@ -219,9 +219,10 @@ def test_the_report_is_the_file_that_was_sent(study, visitor):
 
 def test_a_radiologist_signs_off_what_was_seen_and_may_take_it_back(study, visitor):
     visit = visitor("radiologist")
-    seen = re.search(r'name="seen" value="(\d+)"', visit.get(PAGE).text)[1]
-    assert visit.submit(f"{PAGE}/reading", seen="99").status_code == 409, "an answer that was not seen"
-    done = visit.submit(f"{PAGE}/reading", seen=seen)
+    seen, state = (re.search(rf'name="{one}" value="([\d.]+)"', visit.get(PAGE).text)[1] for one in ("seen", "state"))
+    assert visit.submit(f"{PAGE}/reading", seen="99", state=state).status_code == 409, "an answer that was not seen"
+    assert visit.submit(f"{PAGE}/reading", seen=seen).status_code == 409, "a page that does not say what it showed"
+    done = visit.submit(f"{PAGE}/reading", seen=seen, state=state)
     assert (done.status_code, done.headers["location"]) == (303, f"{PAGE}#reading")
     assert "Read by radiologist" in words(visit.get(PAGE).text)
     assert rows(study.worklist, schema.studies)[0]["read_by"] == "radiologist"
@@ -233,19 +234,21 @@ def test_a_radiologist_signs_off_what_was_seen_and_may_take_it_back(study, visit
 
 def test_what_is_taught_is_kept_shown_and_read_as_labels(study, visitor):
     visit = visitor("radiologist")
-    said = {"result": "1", "agrees": "no", "class-epidural": "yes", "mark": [f"{KEY}:subdural:yes", "0:any:no"]}
+    order = rows(study.worklist, schema.results)[0]["outcome"]["order"]
+    key, lowest = (":".join(map(str, order[index])) for index in (KEY, 0))
+    marks = [f"{key}:subdural:yes", f"{lowest}:any:no"]
+    said = {"result": "1", "agrees": "no", "class-epidural": "yes", "mark": marks}
     assert visit.submit(f"{PAGE}/feedback", **said).status_code == 409, "disagrees with a positive, yet there is blood"
-    said = {"result": "1", "agrees": "yes", "class-epidural": "yes", "mark": [f"{KEY}:subdural:yes", "0:any:no"]}
+    said = {"result": "1", "agrees": "yes", "class-epidural": "yes", "mark": marks}
     assert visit.submit(f"{PAGE}/feedback", **said, comment="Thin.\r\nAlong the falx.").status_code == 303
     with study.worklist.read() as tx:
         (known,) = feedback.taught(tx)
-    order = rows(study.worklist, schema.results)[0]["outcome"]["order"]
     assert known.truth.scan == {"any": True, "subdural": True, "epidural": True}
     assert known.truth.slices[tuple(order[KEY])] == {"subdural": True, "any": True}
     assert known.truth.slices[tuple(order[0])]["any"] is False
     page = visit.get(PAGE).text
     assert "radiologist agrees" in words(page) and "Thin. Along the falx." in words(page)
-    assert f'value="{KEY}:subdural:yes"' in page, "what was said is there to be changed"
+    assert f'value="{key}:subdural:yes"' in page, "what was said is there to be changed"
     part = visit.post(
         f"{PAGE}/feedback", data={"csrf": visit.csrf(), "result": "1", "take_back": "yes"},
         headers={"HX-Request": "true"},

@@ -49,18 +49,20 @@ export class Strips {
     made.width = canvas.width;
     made.height = canvas.height;
     const context = made.getContext("2d");
-    const { scores, thresholds } = this.facts;
+    const { slices, thresholds } = this.facts;
     const { width, height } = made;
-    const step = width / scores.length;
+    const step = width / slices.length;
     context.fillStyle = "#161d24";
     context.fillRect(0, 0, width, height);
-    scores.forEach((row, index) => {
-      const score = row[column];
+    slices.forEach(({ scores }, index) => {
+      if (!scores) return;  // a slice that the model has not read
+      const score = scores[column];
       context.fillStyle = score >= thresholds[column] ? "#ffb95c" : "#5d7385";
       const high = Math.max(ratio, score * height);
       const left = Math.floor(index * step);
       context.fillRect(left, height - high, Math.max(1, Math.floor((index + 1) * step) - left - (step > 4 ? 1 : 0)), high);
     });
+    if (!thresholds.length) return made;
     context.fillStyle = "#9aa9b5";
     const line = Math.round((1 - thresholds[column]) * (height - 1));
     for (let x = 0; x < width; x += 6 * ratio) context.fillRect(x, line, 3 * ratio, 1);

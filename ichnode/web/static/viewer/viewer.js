@@ -15,6 +15,7 @@ const say = Object.fromEntries(
 );
 
 const AGAIN_MS = 3000;
+const imageOf = ({ sop_instance_uid: instance, frame }) => `${instance}:${frame}`;
 
 class Viewer {
   constructor(facts) {
@@ -35,7 +36,7 @@ class Viewer {
     this.strips = new Strips([...section.querySelectorAll("[data-strip]")], facts, (index) => this.go(index));
     this.fetchHeat();
     find("slider").max = String(this.count - 1);
-    if (!facts.keys.length) document.querySelector("[data-keys]")?.remove();  // the answer is of other slices than these
+    this.placeKeys();
     this.useTool(this.tool);
     this.preset("brain");
     this.go(facts.first);
@@ -45,6 +46,22 @@ class Viewer {
     this.stack.fetchHeat().then(() => { this.refresh(); this.thumbnails(); }).catch(() => {
       document.addEventListener("live", () => this.fetchHeat(), { once: true });
     });
+  }
+
+  /** The answer numbers its own slices; once more have come they lie elsewhere, and some may not be here any more. */
+  placeKeys() {
+    const read = this.facts.slices.flatMap((one, index) => (one.scores ? [[imageOf(one), index]] : []));
+    const places = new Map(read);
+    for (const button of document.querySelectorAll("[data-go]")) {
+      const place = places.get(button.dataset.image);
+      if (place === undefined) { button.remove(); continue; }
+      button.dataset.go = String(place);
+      button.querySelector("[data-number]").textContent = String(place + 1);
+    }
+    const keys = document.querySelector("[data-keys]");
+    if (keys && !keys.querySelector("[data-go]")) keys.remove();
+    section.places = places;  // Teach reads these two, and may be loaded later than this
+    section.dispatchEvent(new CustomEvent("slices", { bubbles: true }));
   }
 
   get shownFacts() { return this.facts.slices[this.index]; }
@@ -83,18 +100,19 @@ class Viewer {
     }
     this.describe();
     this.readProbe();
-    section.dispatchEvent(new CustomEvent("slice", { bubbles: true, detail: { index: this.index } }));
+    section.shown = { index: this.index, image: imageOf(facts), read: Boolean(facts.scores) };
+    section.dispatchEvent(new CustomEvent("slice", { bubbles: true }));
   }
 
   /** What a screen reader is told of the slice. */
   describe() {
-    const { scores, classes } = this.facts;
-    const high = scores.length ? classes.map((name, c) => `${name} ${scores[this.index][c].toFixed(2)}`).join(", ") : "no scores";
+    const { classes } = this.facts, { scores } = this.shownFacts;
+    const high = scores ? classes.map((name, c) => `${name} ${scores[c].toFixed(2)}`).join(", ") : "no scores";
     find("slider").value = String(this.index);
     find("slider").setAttribute("aria-valuetext", `image ${this.index + 1} of ${this.count}: ${high}`);
     section.querySelectorAll("[data-score]").forEach((place, c) => {
-      place.textContent = scores.length ? scores[this.index][c].toFixed(2) : "";
-      place.classList.toggle("over", scores.length > 0 && scores[this.index][c] >= this.facts.thresholds[c]);
+      place.textContent = scores ? scores[c].toFixed(2) : "";
+      place.classList.toggle("over", Boolean(scores) && scores[c] >= this.facts.thresholds[c]);
     });
   }
 
