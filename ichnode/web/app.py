@@ -81,7 +81,7 @@ def create_app(node: Node) -> Starlette:
     app.state.node = node
     app.state.heavy = CapacityLimiter(HEAVY_AT_ONCE)
     app.state.uploads = CapacityLimiter(1)
-    app.state.passwords = CapacityLimiter(PASSWORDS_AT_ONCE)
+    app.state.passwords, app.state.at_the_door = CapacityLimiter(PASSWORDS_AT_ONCE), 0
     app.state.pulse = events.Pulse(node)
     app.state.stopping = threading.Event()
     app.state.draining = threading.Event()

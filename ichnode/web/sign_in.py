@@ -46,10 +46,16 @@ async def _in_turn(request: Request) -> Response:
     Refused
         503 when too many wait already.
     """
-    turns: CapacityLimiter = request.app.state.passwords
-    if turns.statistics().tasks_waiting >= MOST_WAITING:
+    state = request.app.state
+    turns: CapacityLimiter = state.passwords
+    # Counted here, without a pause in between: who is let through waits for the limiter only some steps later.
+    if state.at_the_door >= turns.total_tokens + MOST_WAITING:
         raise Refused(503, "BUSY", "Too many people sign in at this moment; try again in a few seconds.")
-    return await to_thread.run_sync(_sign_in, request, limiter=turns)
+    state.at_the_door += 1
+    try:
+        return await to_thread.run_sync(_sign_in, request, limiter=turns)
+    finally:
+        state.at_the_door -= 1
 
 
 def _form(request: Request) -> Response:

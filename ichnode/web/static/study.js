@@ -21,7 +21,7 @@ listen(async (news) => {
     pictures.replaceChildren("Heat maps and pictures are there. ", link);
   }
   if (state !== page.dataset.state) {
-    if (String(latest ?? "") === page.dataset.latest) page.querySelector("[data-newer-words]").textContent = changed(state);
+    page.querySelector("[data-newer-words]").textContent = changed(latest, state);
     page.querySelector("[data-newer]").hidden = false;
   }
   if ((readBy ?? "") !== reading().dataset.readBy) {
@@ -30,8 +30,9 @@ listen(async (news) => {
   }
 }, signIn);
 
-/** What else made the page out of date: its state counts the newest answer, those taken back, and series that grew. */
-function changed(state) {
+/** What made the page out of date: its state counts the newest answer, those taken back, and series that grew. */
+function changed(latest, state) {
+  if (String(latest ?? "") !== page.dataset.latest) return "A newer answer came while you look.";
   const [now, shown] = [state, page.dataset.state].map((one) => one.split("."));
   return now[1] === shown[1] ? "More slices came while you look." : "An answer was taken back while you look.";
 }
