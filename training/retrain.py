@@ -159,12 +159,15 @@ def _judge(folder: Path, request: dict[str, Any], candidate: Path, scans: Sequen
         tell = _teller(f"test set, {who} model")
         seen, _ = features_of(bundle, tests, Path(request["features"]), request["device"], tell)
         scored[who] = seen, scan_scores(network_of(bundle), seen, bundle.preprocessing)
-    (seen, new), (_, old) = scored["candidate"], scored["active"]
+    seen, new, old, unread = paired(scored["candidate"], scored["active"])
     thresholds = {who: bundle.thresholds for who, bundle in bundles.items()}
     checks = judge(
         _test_set(seen, new, old), thresholds, int(request["least_judges"]), float(request["margin"]),
         float(request["target_sensitivity"]),
     )  # fmt: skip
+    if unread:
+        sentence = f"The candidate cannot read {unread} scan(s) of the test set that the active model reads."
+        checks.append(Check("readable", False, sentence, {"scans": unread}))
     if request["phantoms"] != "none":
         checks.append(_on_phantoms(bundles, request))
     judgement = {
@@ -174,6 +177,31 @@ def _judge(folder: Path, request: dict[str, Any], candidate: Path, scans: Sequen
         "test_set": sorted(one.scan.digest for one in seen), "code": request["code"], "at": request["at"],
     }  # fmt: skip
     (folder / "judgement.json").write_text(json.dumps(judgement, indent=1), encoding="utf-8")
+
+
+def paired(
+    candidate: tuple[Sequence[Features], NDArray[np.float32]], active: tuple[Sequence[Features], NDArray[np.float32]]
+) -> tuple[list[Features], NDArray[np.float32], NDArray[np.float32], int]:
+    """Bring together what two models say of the scans that both can read.
+
+    Parameters
+    ----------
+    candidate, active
+        Scans, and their scores of shape (scans, 6).
+
+    Returns
+    -------
+    (scans, scores of the candidate, scores of the active model, how many scans only the active one reads)
+    """
+    old = {one.scan.series: row for one, row in zip(*active, strict=True)}
+    both = [(one, row) for one, row in zip(*candidate, strict=True) if one.scan.series in old]
+    shape = (len(both), len(CLASSES))
+    return (
+        [one for one, _ in both],
+        np.array([row for _, row in both], np.float32).reshape(shape),
+        np.array([old[one.scan.series] for one, _ in both], np.float32).reshape(shape),
+        len(old) - len(both),
+    )
 
 
 def _on_phantoms(bundles: dict[str, Bundle], request: dict[str, Any]) -> Check:

@@ -73,12 +73,6 @@ def read_volume(
         The file of each slice; frames of one file may stand anywhere.
     pseudonyms : bool
         As `ichnode.dicom.header.parse_file`.
-    pseudonyms : bool
-        As `ichnode.dicom.header.parse_file`.
-    pseudonyms : bool
-        As `ichnode.dicom.header.parse_file`.
-    pseudonyms : bool
-        As `ichnode.dicom.header.parse_file`.
 
     Returns
     -------

@@ -228,3 +228,13 @@ def test_temperatures_leave_the_middle_where_it_is():
     views = torch.from_numpy(rng.normal(4 * (2 * truth - 1), 6, (2, 300, 6))).float()
     found = fit(views, truth, shifted=False)
     assert float(found.slope[0]) < 0.8 and float(found.slope[1]) == 1 and not found.shift.any()
+
+
+def test_models_are_compared_by_scan_and_one_that_reads_less_says_how_much():
+    first, second, third = (seen(number, True) for number in range(3))
+    new, old = np.full((2, 6), 0.1, np.float32), np.arange(18, dtype=np.float32).reshape(3, 6)
+    scans, ours, theirs, unread = retrain.paired(([third, first], new), ([first, second, third], old))
+    assert (scans, unread) == ([third, first], 1)
+    np.testing.assert_array_equal(theirs, old[[2, 0]])
+    assert ours.shape == (2, 6)
+    assert retrain.paired(([], np.zeros((0, 6))), ([first], old[:1]))[1].shape == (0, 6)
