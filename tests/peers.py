@@ -5,8 +5,10 @@ Nothing here needs pytest, so the benchmarks start the same peers.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import resource
 import socket
 import subprocess
@@ -15,7 +17,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -25,29 +27,42 @@ NO_DELAY = {"TCP_NODELAY": "1"}
 """Without it DCMTK and Orthanc, as Debian builds them, wait 44 ms for each object (Nagle against delayed ACK)."""
 
 T = TypeVar("T")
-_taken: set[int] = set()
+PATIENCE = 3.0
+"""A deadline says how long something takes on a slow machine; a busy one has other things to do besides."""
+
+
+def _ports() -> Iterator[int]:
+    """Yield ports below those that the system gives to connections, other ones in each process of the tests."""
+    first, count = 12_000, 5_000
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    start = random.randrange(count)
+    for number in itertools.count(start):
+        yield first + process * count + number % count
+
+
+_next_ports = _ports()
 
 
 def free_port() -> int:
     """Return a TCP port of loopback that nobody listens on, a new one at every call."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in _taken:
-            _taken.add(port)
+    for port in _next_ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("unreachable")
 
 
 def wait_until(condition: Callable[[], T], deadline_s: float = 20.0, what: str = "") -> T:
-    """Ask `condition` until it returns something true, and return that; fail after `deadline_s` seconds."""
-    end = time.monotonic() + deadline_s
+    """Ask `condition` until it returns something true, and return that; fail after `PATIENCE` times `deadline_s`."""
+    end = time.monotonic() + PATIENCE * deadline_s
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > end:
-            raise TimeoutError(f"not within {deadline_s:g} s: {what or getattr(condition, '__name__', condition)}")
+            raise TimeoutError(
+                f"not within {PATIENCE * deadline_s:g} s: {what or getattr(condition, '__name__', condition)}"
+            )
         time.sleep(0.02)
 
 
