@@ -268,8 +268,8 @@ def test_what_was_being_fetched_when_the_node_died_is_due_again(node, giver, clo
         assert retrievals.claim(tx, clock(), "first boot", [], []) is not None
         assert retrievals.claim(tx, clock(), "first boot", [], []) is None
     with node.worklist.write() as tx:
-        assert retrievals.release(tx, clock(), "first boot") == 0
-        assert retrievals.release(tx, clock(), "second boot") == 1
+        assert retrievals.release(tx, clock(), {"first boot"}) == 0
+        assert retrievals.release(tx, clock(), {"second boot"}) == 1
     work(node, clock, 1)
     assert (row(node)["state"], row(node)["attempts"]) == ("fetched", 2)
 
