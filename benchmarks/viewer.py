@@ -86,7 +86,7 @@ _NOTE = "512 x 512, Chromium headless, software painting, window of 1600 x 1000,
 
 def _look(page: Page, address: str, study: int) -> dict[str, float]:
     somebody = Reader(page, address)
-    somebody.sign_in(NAME, PASSWORD)
+    somebody.sign_in(NAME)
     began = time.perf_counter()
     somebody.open(f"/studies/{study}")
     shown = time.perf_counter()
