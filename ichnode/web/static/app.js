@@ -2,6 +2,12 @@
 
 export const csrf = document.querySelector("meta[name=csrf]").content;
 
+// How high the banner is depends on the window and the letters; nothing may come to rest behind it.
+const banner = document.querySelector(".banner");
+new ResizeObserver(() => {
+  document.documentElement.style.setProperty("--banner-height", `${banner.offsetHeight}px`);
+}).observe(banner);
+
 /** Say one sentence at the foot of the page; screen readers read it out. */
 export function say(sentence) {
   const place = document.getElementById("said");

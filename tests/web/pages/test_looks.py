@@ -96,6 +96,30 @@ def test_every_page_can_be_used_by_everybody(lively, somebody, theme):
     assert one.faults == []
 
 
+BANNER_IS_ON_TOP = """() => {
+  scrollTo(0, document.documentElement.scrollHeight);
+  const banner = document.querySelector("[role=note]"), { top, left, width, height } = banner.getBoundingClientRect();
+  return top === 0 && banner.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+}"""
+BEHIND_THE_BANNER = """() => {
+  const { top } = document.activeElement.getBoundingClientRect();
+  return top < document.querySelector("[role=note]").getBoundingClientRect().bottom;
+}"""
+
+
+def test_the_banner_stays_in_sight_and_what_has_the_focus_is_not_behind_it(lively, somebody):
+    one = somebody("administrator", width=360, height=500)
+    for path in ("/", "/node", "/rules", "/agreement", "/node/audit", "/nowhere"):
+        one.go(path)
+        assert one.page.evaluate(BANNER_IS_ON_TOP), path
+    one.go("/")
+    one.wait_live()
+    one.page.locator("#list a.open").last.focus()
+    for _ in range(8):
+        one.page.keyboard.press("Shift+Tab")
+        assert not one.page.evaluate(BEHIND_THE_BANNER), one.focused()
+
+
 def test_every_page_fits_a_narrow_screen(lively, somebody):
     one = somebody("administrator", width=360, height=740)
     wide = {}
@@ -118,7 +142,10 @@ def test_two_large_screens_side_by_side_are_used(lively, somebody):
             one.go(path)
             assert one.page.evaluate("document.documentElement.scrollWidth") <= 5120, name
     one.go("/")
-    expect(one.page.locator("#list a.open").first).to_be_in_viewport()
+    first, last = one.page.locator("#list a.open").first, one.page.locator("#list a.open").last
+    expect(first).to_be_in_viewport()
+    assert first.bounding_box()["x"] < 2560 < last.bounding_box()["x"], "the list goes on beside itself"
+    expect(one.page.locator("thead tr.again")).to_be_visible()
 
 
 def test_no_string_of_a_data_set_is_taken_for_anything_but_text(morning, somebody):
@@ -153,7 +180,8 @@ def test_no_string_of_a_data_set_is_taken_for_anything_but_text(morning, somebod
 def test_print_has_the_banner_and_the_list_and_no_buttons(morning, somebody):
     one = somebody()
     one.page.emulate_media(media="print")
-    expect(one.page.get_by_role("note")).to_be_visible()
+    expect(one.page.get_by_role("note")).to_have_css("display", "table-header-group")  # browsers print it on each sheet
+    expect(one.page.locator("body")).to_have_css("display", "table")
     expect(one.page.locator(".studies")).to_be_visible()
     expect(one.page.locator("#filters")).to_be_hidden()
     expect(one.page.locator(".top nav")).to_be_hidden()

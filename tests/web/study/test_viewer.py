@@ -223,6 +223,18 @@ def one_more(file, folder):
     return folder / "late.dcm"
 
 
+def test_two_large_screens_show_slices_answer_and_journal_at_once_and_a_smaller_one_covers_nothing(reader):
+    somebody = reader(width=3840, height=1080)
+    somebody.open()
+    for part in ("#viewer", "#answer-title", "#reading-title", "#teach-title", "#journal-title"):
+        expect(somebody.page.locator(part)).to_be_in_viewport()
+    assert somebody.page.evaluate("document.documentElement.scrollWidth") == 3840
+    somebody.page.set_viewport_size({"width": 1440, "height": 900})
+    somebody.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    viewer, below = (somebody.page.locator(part).bounding_box() for part in ("#viewer", ".below"))
+    assert viewer["y"] + viewer["height"] <= below["y"]
+
+
 def test_on_a_phone_a_finger_scrolls_two_zoom_and_nothing_is_cut_off(reader):
     somebody = reader(width=360, height=740, has_touch=True, is_mobile=True)
     somebody.open()
