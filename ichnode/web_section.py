@@ -21,6 +21,11 @@ class WebSection(Section):
     allow_plain_http: bool = Field(
         False, description="Whether pages may travel unencrypted to other machines: a proxy in front does TLS."
     )
+    secure_cookies: bool = Field(
+        False,
+        description="Whether cookies are bound to https where the node cannot tell that a proxy in front does TLS: one "
+        "that shares no secret with it.",
+    )
     idle_timeout_s: Seconds = Field(1800, description="Seconds without a click after which one has to sign in again.")
     session_s: Seconds = Field(43200, description="Seconds after which one has to sign in again in any case.")
     proxy_secret_file: str = Field(
@@ -77,4 +82,4 @@ class WebSection(Section):
     @property
     def secure(self) -> bool:
         """Whether browsers reach the pages by https alone, so that cookies may be bound to it."""
-        return bool(self.certificate) or (self.allow_plain_http and bool(self.proxy_secret_file))
+        return self.secure_cookies or bool(self.certificate) or (self.allow_plain_http and bool(self.proxy_secret_file))

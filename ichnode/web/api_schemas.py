@@ -242,7 +242,11 @@ BODIES: dict[str, tuple[str, Schema]] = {
         "application/json",
         {"type": "object", "required": ["seen"], "properties": {
             "seen": _or_null(WHOLE),
-            "state": {**TEXT, "description": "As `state` of the study: then nothing is signed off unseen."},
+            "state": {
+                **TEXT,
+                "description": "As `state` of the study that was seen. Without it 409 where an answer was taken back, "
+                "or slices came, after the newest answer.",
+            },
         }},
     ),
     "/api/v1/worklist/search": ("application/json", object_of({"text": TEXT})),

@@ -37,6 +37,7 @@ def audit_page(request: Request, visitor: Visitor) -> Response:
 
 def pause(request: Request, visitor: Visitor) -> Response:
     """Send nothing to a destination or channel."""
+    _sure(request)
     name = _outlet(request)
     with node_of(request).worklist.write() as tx:
         if pauses.pause(tx, node_of(request).now(), name, visitor.name):
@@ -55,6 +56,7 @@ def resume(request: Request, visitor: Visitor) -> Response:
 
 def retry(request: Request, visitor: Visitor) -> Response:
     """Start everything that failed again."""
+    _sure(request)
     node = node_of(request)
     with node.worklist.write() as tx:
         analyses = jobs.retry_jobs(tx, node.now(), None)

@@ -12,7 +12,8 @@ from ichnode.worklist import schema
 from ichnode.worklist.database import note
 from ichnode.worklist.notices import is_read
 
-_R, _S, _ST = schema.results, schema.series, schema.studies
+_R, _S, _ST, _J = schema.results, schema.series, schema.studies, schema.journal
+_CHANGES = ("result.retracted", "series.reopened", "series.outranked", "series.reconsidered")
 PENDING = "pending"
 
 
@@ -33,6 +34,14 @@ def state_of(tx: Connection, study_id: int) -> str:
     return f"{latest_result(tx, study_id) or 0}.{retracted or 0}.{int(late or 0)}"
 
 
+def changed_since_answer(tx: Connection, study_id: int) -> bool:
+    """Tell whether anything of what `state_of` counts happened after the newest answer of a study was given."""
+    of_study = _J.c.study_id == study_id
+    answered = select(func.max(_J.c.id)).where(of_study, _J.c.event == "result.made").scalar_subquery()
+    later = select(_J.c.id).where(of_study, _J.c.event.in_(_CHANGES), _J.c.id > func.coalesce(answered, 0))
+    return tx.scalar(later.limit(1)) is not None
+
+
 def read_by(tx: Connection, study_id: int) -> str | None:
     """Return who has signed a study off; None where nobody has."""
     reader: str | None = tx.scalar(select(_ST.c.read_by).where(_ST.c.id == study_id))
@@ -51,7 +60,8 @@ def sign_off(
     seen_result_id : int or None
         `latest_result` when the reader's page was made.
     state : str or None
-        `state_of` then; None where only the newest answer is known to have been seen.
+        `state_of` then; None where only the newest answer is known to have been seen, which is enough as long as
+        nothing happened after it.
 
     Returns
     -------
@@ -71,6 +81,12 @@ def sign_off(
         return str(row.read_by)
     if latest_result(tx, study_id) != seen_result_id:
         raise PermanentError("A newer answer came meanwhile: look at it, then sign off.", "NEWER_RESULT")
+    if state is None and changed_since_answer(tx, study_id):
+        raise PermanentError(
+            "An answer was taken back, or more slices came, after the newest answer: look at the study again, then "
+            "sign off with its state.",
+            "NEWER_RESULT",
+        )
     if state is not None and state_of(tx, study_id) != state:
         raise PermanentError(
             "An answer was taken back meanwhile, or more slices came: look at the study again, then sign off.",

@@ -16,11 +16,14 @@ from argon2 import PasswordHasher
 from playwright.sync_api import Browser, Page
 
 from ichnode.config import Settings
+from ichnode.steps import register
 from ichnode.steps.node import Node, open_node
+from ichnode.steps.register import IMPORT, settle_active, take_in
 from ichnode.web import passwords
 from ichnode.web.server import WebServer
-from ichnode.worklist import accounts, tokens
+from ichnode.worklist import accounts, models, tokens
 from ichnode.worklist.database import Worklist
+from tests.bundles import write_tiny_bundle
 from tests.chromium import opened
 from tests.made import Clock
 from tests.web import ward
@@ -131,6 +134,18 @@ def people(node: Node, kept_password: str) -> Node:
         for role in ("reader", "radiologist", "administrator"):
             accounts.add(tx, node.now(), role, role, kept_password)
     return node
+
+
+@pytest.fixture
+def challenger(people: Node, tiny_bundle: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Digest of a candidate that the gate let through, beside the active model."""
+    monkeypatch.setattr(register, "default_bundle_path", lambda: tiny_bundle.folder)
+    settle_active(people)
+    bundle, _ = take_in(people, write_tiny_bundle(tmp_path / "other", seed=8).folder, IMPORT)
+    judgement = {"passed": True, "against": tiny_bundle.digest, "checks": []}
+    with people.worklist.write() as tx:
+        models.record_judgement(tx, people.now(), bundle.digest, judgement)
+    return bundle.digest
 
 
 @pytest.fixture

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import fastjsonschema
-import pytest
 
-from ichnode.steps import register
-from ichnode.steps.register import IMPORT, active_digest, settle_active, take_in
+from ichnode.steps.register import active_digest
 from ichnode.web.api_schemas import ANSWERS
-from ichnode.worklist import models
 from ichnode.worklist.people import audit
-from tests.bundles import write_tiny_bundle
 from tests.made import rows
 from tests.web.test_node_page import words
-
-
-@pytest.fixture
-def challenger(people, tiny_bundle, tmp_path, monkeypatch):
-    """Digest of a candidate that the gate let through, beside the active model."""
-    monkeypatch.setattr(register, "default_bundle_path", lambda: tiny_bundle.folder)
-    settle_active(people)
-    bundle, _ = take_in(people, write_tiny_bundle(tmp_path / "other", seed=8).folder, IMPORT)
-    judgement = {"passed": True, "against": tiny_bundle.digest, "checks": []}
-    with people.worklist.write() as tx:
-        models.record_judgement(tx, people.now(), bundle.digest, judgement)
-    return bundle.digest
 
 
 def acts(node):

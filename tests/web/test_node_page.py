@@ -68,7 +68,8 @@ def test_whether_the_source_answers_is_said(people, visitor):
 def test_a_paused_destination_gets_nothing_until_it_is_resumed_and_nothing_is_given_up(people, visitor):
     analysed_series(people.worklist, people.now, study_facts("a"), 0.9)
     visit = visitor("administrator")
-    assert visit.submit("/node/pause", name="pacs").status_code == 303
+    assert visit.submit("/node/pause", name="pacs").status_code == 400, "without the tick"
+    assert visit.submit("/node/pause", name="pacs", sure="yes").status_code == 303
     assert "paused by administrator" in words(visit.get("/node").text)
     with people.worklist.write() as tx:
         assert deliveries.claim_deliveries(tx, people.now(), "pacs", "boot") == []
@@ -96,7 +97,8 @@ def test_pausing_twice_is_once(people):
 
 def test_everything_that_failed_is_tried_again(morning, visitor):
     visit = visitor("administrator")
-    assert visit.submit("/node/retry").status_code == 303
+    assert visit.submit("/node/retry").status_code == 400, "without the tick"
+    assert visit.submit("/node/retry", sure="yes").status_code == 303
     counted = [r["detail"] for r in rows(morning.worklist, audit) if r["what"] == "node.retried"]
     assert counted == [{"analyses": 1, "deliveries": 1, "retrievals": 0}]
     assert "failed:" not in words(visit.get("/node").text)
@@ -110,7 +112,7 @@ def test_only_an_administrator_does_anything(people, visitor, path):
 
 
 def test_a_destination_that_is_not_configured_is_not_paused(people, visitor):
-    assert visitor("administrator").submit("/node/pause", name="elsewhere").status_code == 404
+    assert visitor("administrator").submit("/node/pause", name="elsewhere", sure="yes").status_code == 404
 
 
 def test_a_model_is_not_changed_by_one_click_too_many(people, visitor):

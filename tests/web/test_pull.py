@@ -34,7 +34,7 @@ def test_what_was_not_fetched_is_named_with_its_reason_and_fetched_again_by_a_bu
     assert "1 series that the archive lists could not be fetched" in said
     assert "it says 34, it gave 30" in said
     assert "backfill" in said
-    assert visit.submit("/node/retry").status_code == 303
+    assert visit.submit("/node/retry", sure="yes").status_code == 303
     with people.worklist.read() as tx:
         assert retrievals.counts(tx)["pending"] == 1
 

@@ -313,6 +313,20 @@ class TestProxy:
         assert stranger().post("/sign-out", headers=headers).status_code == 403
 
 
+class TestProxyWithoutSecret:
+    @pytest.fixture
+    def options(self):
+        return {"web": {"secure_cookies": True}}
+
+    def test_the_cookie_is_bound_to_https_where_the_administrator_says_so(self, people, stranger):
+        visit = stranger()
+        answer = visit.sign_in("reader")
+        assert "secure" in answer.headers["Set-Cookie"].lower()
+        assert visit.get("/").status_code == 303, "it does not come back by plain http"
+        by_proxy = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0], "X-Forwarded-Proto": "https"}
+        assert stranger().get("/", headers=by_proxy).status_code == 200
+
+
 class TestTls:
     @pytest.fixture
     def authority(self, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ichnode.errors import PermanentError
-from ichnode.worklist import readings, retractions, schema
+from ichnode.worklist import deliveries, readings, retractions, schema
 from tests.made import (
     Clock,
     analysed_series,
@@ -89,8 +89,9 @@ def test_what_is_taken_back_is_unread_and_is_signed_off_only_by_who_has_seen_tha
         assert retractions.retract(tx, clock(), [1], retractions.WRONG_RESULT, "") == 1
     assert study(worklist)["read_at"] is None
     assert "study.unread" in events(worklist)
-    with pytest.raises(PermanentError, match="taken back"), worklist.write() as tx:
-        readings.sign_off(tx, clock(), "ada", 1, latest, state)
+    for said in (state, None):
+        with pytest.raises(PermanentError, match="taken back"), worklist.write() as tx:
+            readings.sign_off(tx, clock(), "ada", 1, latest, said)
     with worklist.write() as tx:
         assert readings.sign_off(tx, clock(), "ada", 1, latest, readings.state_of(tx, 1)) == "ada"
 
@@ -100,8 +101,20 @@ def test_slices_that_came_meanwhile_are_to_be_seen_first(worklist, clock):
     with worklist.read() as tx:
         latest, state = readings.latest_result(tx, 1), readings.state_of(tx, 1)
     take(worklist, head_slices(1, seed="late"), clock.forward(1))
-    with pytest.raises(PermanentError, match="more slices"), worklist.write() as tx:
-        readings.sign_off(tx, clock(), "ada", 1, latest, state)
+    for said in (state, None):
+        with pytest.raises(PermanentError, match="more slices"), worklist.write() as tx:
+            readings.sign_off(tx, clock(), "ada", 1, latest, said)
+
+
+def test_who_names_the_newest_answer_has_seen_what_it_overturned(worklist, clock):
+    analysed_series(worklist, clock, score=0.9)
+    with worklist.write() as tx:
+        for delivery in deliveries.claim_deliveries(tx, clock(), "pacs", "boot"):
+            deliveries.accepted(tx, clock(), delivery, 0)
+    job = next_revision(worklist, clock, 4)
+    assert finish(worklist, clock, job, answer(job, 0.1))
+    assert "result.retracted" in events(worklist)
+    assert sign(worklist, clock) == "ada"
 
 
 def test_read_before_there_was_an_answer_it_is_unread_when_the_answer_comes(worklist, clock):

@@ -54,12 +54,9 @@ document.addEventListener("htmx:sendError", ({ detail }) => {
   say(asked ? "The node does not answer. It is tried again." : "The node does not answer; nothing was sent. Send it again in a moment.");
 });
 
-// A question before what cannot be undone; without a script the form asks on its own page.
 document.addEventListener("submit", (event) => {
   if ("leave" in event.target.dataset) {
     leaving = true;
     sessionStorage.clear();  // drafts go with whoever wrote them
   }
-  const question = event.target.dataset.ask;
-  if (question && !confirm(question)) event.preventDefault();
 });

@@ -6,4 +6,3 @@ const EVERY_MS = 5000;
 const isMarked = () => !getSelection().isCollapsed && document.getElementById("vitals").contains(getSelection().anchorNode);
 
 setInterval(renewing("vitals", () => "/node/vitals", isMarked), EVERY_MS);
-document.documentElement.dataset.live = "yes";

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from ichnode.steps.register import active_digest
 from ichnode.web import events
 from ichnode.worklist import readings
-from tests.made import series_row
+from tests.made import analysed_series, series_row, study_facts
 from tests.web import ward
 from tests.web.pages.conftest import Somebody
+from tests.web.pages.dropping import drop
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -132,13 +134,21 @@ def test_a_sound_and_a_notification_tell_of_a_positive_study_to_whoever_wants_th
     page.wait_for_function("() => heard.tones === 4 && heard.shown.length === 1")
     assert page.evaluate("heard.shown") == ["ichnode: A positive study has arrived."], "nobody is named"
     expect(page.locator("#list a.open").first).to_have_text("FISCHER, UWE")
+    one.go("/node")
+    one.wait_live()
+    page.evaluate("window.isAway = true")
+    ward.positive(morning.worklist, morning.now, "larsen", 0.98)
+    page.wait_for_function("() => heard.tones === 2 && heard.shown.length === 1")  # on the node's page, too
+    one.go("/")
+    one.lists(12)
+    page.evaluate("window.isAway = true")
     page.locator("#sound").click()
     page.locator("#notify").click()
-    ward.positive(morning.worklist, morning.now, "larsen", 0.98)
-    expect(page.locator("#list a.open").nth(1)).to_have_text("LARSEN, IDA")
-    assert page.evaluate("[heard.tones, heard.shown.length]") == [4, 1], "off again"
+    analysed_series(morning.worklist, morning.now, study_facts("third", patient_name="THIRD^ONE"), 0.985)
+    expect(page.locator("#list a.open").nth(1)).to_have_text("THIRD, ONE")
+    assert page.evaluate("[heard.tones, heard.shown.length]") == [0, 0], "off again"
     page.reload()
-    one.lists(12)
+    one.lists(13)
     assert page.locator("#sound").get_attribute("aria-pressed") == "false"
     assert one.faults == []
 
@@ -197,20 +207,58 @@ def test_a_second_page_of_the_same_browser_hears_the_news_from_the_first(morning
     assert second.faults == []
 
 
-def test_an_administrator_pauses_a_destination_and_lets_it_go_on(morning, somebody):
+def test_an_administrator_is_asked_before_a_destination_is_paused_and_everything_is_tried_again(morning, somebody):
     one = somebody("administrator")
+    page = one.page
+    page.clock.install()
     one.go("/node")
-    one.page.get_by_role("button", name="Pause pacs").click()
-    expect(one.page.locator("#vitals")).to_contain_text("paused")
-    one.page.get_by_role("button", name="Resume pacs").click()
-    expect(one.page.get_by_role("button", name="Pause pacs")).to_be_visible()
+    one.wait_live()
+    page.get_by_role("button", name="Pause pacs").click()
+    page.get_by_role("button", name="Try everything").click()
+    assert page.url.endswith("/node") and page.locator("#sure-pause-pacs:invalid").count() == 1, "nobody said so"
+    for name in ("pause-pacs", "retry"):
+        page.locator(f"#sure-{name}").check()
+    page.evaluate("document.getElementById('vitals').dataset.shown = 'before'")
+    page.clock.fast_forward(6000)
+    expect(page.locator("#vitals:not([data-shown])")).to_be_attached()  # the page has renewed itself
+    expect(page.locator("#sure-retry")).to_be_checked()
+    page.get_by_role("button", name="Pause pacs").click()
+    expect(page.locator("#vitals")).to_contain_text("pacs is paused.")
+    page.locator("#sure-retry").check()
+    page.get_by_role("button", name="Try everything").click()
+    expect(page.locator(".tiles")).to_contain_text("· 0 failed")
+    page.get_by_role("button", name="Resume pacs").click()
+    expect(page.get_by_role("button", name="Pause pacs")).to_be_visible()
+    expect(page.locator("#sure-pause-pacs")).not_to_be_checked()
     assert one.faults == []
 
 
-def test_files_are_tried_without_leaving_the_page(morning, somebody, head_ct):
+def test_an_administrator_is_asked_before_a_model_is_promoted_and_rolled_back(
+    morning, challenger, tiny_bundle, somebody
+):
+    one = somebody("administrator")
+    one.go("/node")
+    one.wait_live()
+    acts = (("Promote", challenger), ("Roll back", tiny_bundle.digest))
+    for name, digest in acts:
+        before = active_digest(morning)
+        one.page.get_by_role("button", name=name).click()
+        assert active_digest(morning) == before, "nobody said so"
+        one.page.get_by_role("checkbox", name=f"to {name.lower()}").check()
+        one.page.get_by_role("button", name=name).click()
+        expect(one.page.locator("#models tr", has_text=digest[:12])).to_contain_text("● active")
+        assert active_digest(morning) == digest
+    assert one.faults == []
+
+
+def test_a_folder_that_is_dropped_is_tried_without_leaving_the_page(morning, somebody, head_ct):
     one = somebody("reader")
     one.go("/rules")
-    one.page.set_input_files("#files", sorted(head_ct.iterdir()))
-    one.page.get_by_role("button", name="Try").click()
+    one.wait_live()
+    drop(one.page, "main h1", [head_ct])  # beside the place for it: nothing happens, and the page stays
+    drop(one.page, "#drop", [head_ct])
     expect(one.page.locator("#tried")).to_contain_text("would be analysed")
+    expect(one.page.locator("#tried")).to_contain_text("32 slices")
+    expect(one.page.locator("#chosen")).to_have_text("32 files")
+    assert one.page.url.endswith("/rules")
     assert one.faults == []

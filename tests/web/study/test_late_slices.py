@@ -75,6 +75,18 @@ def test_an_open_page_hears_of_late_slices_and_of_a_retraction(study, visitor, f
     assert visit.submit(f"{PAGE}/reading", seen="1", state=state()).status_code == 303
 
 
+def test_a_program_that_does_not_say_which_state_it_saw_signs_off_nothing_that_changed(study, program, files, tmp_path):
+    client, address = program("study.read", "study.sign"), f"/api/v1{PAGE}/reading"
+    seen = {"seen": client.get(f"/api/v1{PAGE}").json()["latest_result"]}
+    assert client.post(address, json=seen).status_code == 200
+    assert client.delete(address).json() == {"done": True}
+    late_slice(study, files, tmp_path)
+    refused = client.post(address, json=seen)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "NEWER_RESULT")
+    state = client.get(f"/api/v1{PAGE}").json()["state"]
+    assert client.post(address, json={**seen, "state": state}).status_code == 200
+
+
 def test_slices_whose_analysis_failed_can_be_looked_at(study, visitor, files, tmp_path):
     late = late_slice(study, files, tmp_path)
     (row,) = rows(study.worklist, schema.series)
