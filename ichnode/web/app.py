@@ -33,6 +33,7 @@ from ichnode.web import (
     worklist_page,
 )
 from ichnode.web.armour import Armour
+from ichnode.web.charts import Charts
 from ichnode.web.pages import STATIC
 from ichnode.web.refusals import Refused
 from ichnode.web.seen import Seen
@@ -87,4 +88,5 @@ def create_app(node: Node) -> Starlette:
     app.state.draining = threading.Event()
     app.state.tally = monitoring.begin_tally(node)
     app.state.seen = Seen()
+    app.state.charts = Charts()
     return app

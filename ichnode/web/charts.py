@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from ichnode.core.control import Chart, chart_of
+from ichnode.steps.node import Node
+from ichnode.worklist import vitals
 
 WIDTH, HEIGHT, EDGE = 220.0, 54.0, 5.0
 MOST = 60
+KEPT_FOR = timedelta(minutes=1)
 KINDS = (("score", "Score", 2, ""), ("brain_hu", "Brain", 1, "HU"), ("spacing_mm", "Spacing", 2, "mm"))
 
 
@@ -35,6 +40,25 @@ class Drawn:
     def line(self) -> str:
         """The points of a polyline."""
         return " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in self.points)
+
+
+class Charts:
+    """The charts of all scanners, made anew at most once a minute: each time all answers are read."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._made_at: datetime | None = None
+        self._charts: dict[str, list[Drawn]] = {}
+
+    def of(self, node: Node) -> dict[str, list[Drawn]]:
+        """Return the charts by station."""
+        now = node.now()
+        with self._lock:
+            if self._made_at is None or abs(now - self._made_at) >= KEPT_FOR:
+                with node.worklist.read() as tx:
+                    found = vitals.by_scanner(tx)
+                self._charts, self._made_at = {station: drawn(rows) for station, rows in found.items()}, now
+            return self._charts
 
 
 def drawn(measured: list[dict[str, Any]]) -> list[Drawn]:

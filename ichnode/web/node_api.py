@@ -7,13 +7,13 @@ from starlette.responses import JSONResponse, Response
 
 from ichnode.steps.promote import promote, rollback
 from ichnode.web.api import json_of, limit_of
-from ichnode.web.charts import Drawn, drawn
+from ichnode.web.charts import Charts, Drawn
 from ichnode.web.doors import door, json_body
 from ichnode.web.node_facts import facts_for, worries
 from ichnode.web.refusals import Refused
 from ichnode.web.study_facts import is_key, whole_number
 from ichnode.web.visitor import Visitor, node_of
-from ichnode.worklist import audit, deliveries, jobs, models, pauses, retrievals, views, vitals
+from ichnode.worklist import audit, deliveries, jobs, models, pauses, retrievals, views
 
 
 def node(request: Request, visitor: Visitor) -> Response:
@@ -41,8 +41,8 @@ def scanners(request: Request, visitor: Visitor) -> Response:
 
 
 def _charts(request: Request) -> dict[str, list[Drawn]]:
-    with node_of(request).worklist.read() as tx:
-        return {station: drawn(rows) for station, rows in vitals.by_scanner(tx).items()}
+    charts: Charts = request.app.state.charts
+    return charts.of(node_of(request))
 
 
 def audit_journal(request: Request, visitor: Visitor) -> Response:

@@ -8,14 +8,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ichnode.steps.promote import promote, rollback
-from ichnode.web.charts import drawn
 from ichnode.web.doors import door
 from ichnode.web.node_facts import facts_for, worries
 from ichnode.web.pages import page
 from ichnode.web.refusals import Refused
 from ichnode.web.study_facts import whole_number
 from ichnode.web.visitor import Visitor, node_of
-from ichnode.worklist import audit, deliveries, jobs, pauses, retrievals, vitals
+from ichnode.worklist import audit, deliveries, jobs, pauses, retrievals
 
 
 def node_page(request: Request, visitor: Visitor) -> Response:
@@ -83,9 +82,7 @@ def roll_back(request: Request, visitor: Visitor) -> Response:
 def _shown(request: Request, visitor: Visitor) -> dict[str, Any]:
     node = node_of(request)
     facts = facts_for(request, visitor)
-    with node.worklist.read() as tx:
-        scanners = {name: drawn(rows) for name, rows in vitals.by_scanner(tx).items()}
-    now = node.now()
+    scanners, now = request.app.state.charts.of(node), node.now()
     return {"facts": facts, "worries": worries(facts, scanners, now), "scanners": scanners, "now": now}
 
 

@@ -14,7 +14,7 @@ from ichnode.web.pages import page
 from ichnode.web.visitor import Visitor, node_of, note_view
 from ichnode.worklist import audit, searches, triage_list
 
-LINES = 50
+LINES, LINES_ON_PAPER = 50, 500
 LIST = "worklist"
 TABS = (
     ("", "All"), ("positive", "Suspected"), ("failed", "Failed"), ("waiting", "Waiting"), ("running", "Running"),
@@ -39,6 +39,21 @@ def worklist_again(request: Request, visitor: Visitor) -> Response:
     return page(request, "worklist_list.html", visitor, **shown)
 
 
+def worklist_on_paper(request: Request, visitor: Visitor) -> Response:
+    """Show all that the filters let through on one page, to be printed; no more than `LINES_ON_PAPER`."""
+    shown = _shown(request, visitor, LINES_ON_PAPER)
+    _note(request, visitor, [line["id"] for line in shown["studies"]], shown)
+    return page(request, "worklist_print.html", visitor, **shown, chosen=_in_words(shown))
+
+
+def _in_words(shown: dict[str, Any]) -> list[str]:
+    asked: Filter = shown["asked"]
+    words = [title for status, title in TABS if status in asked.statuses]
+    words += [{"yes": "read", "no": "unread"}[asked.read]] if asked.read else []
+    words += [f"{side} {day}" for side, day in (("from", asked.first), ("to", asked.last)) if day]
+    return words + ([f"found by “{shown['text']}”"] if shown["text"] else [])
+
+
 def _note(request: Request, visitor: Visitor, new: list[int], shown: dict[str, Any]) -> None:
     note_view(request, visitor, "worklist.viewed", studies=new)
     ids = frozenset(line["id"] for line in shown["studies"])
@@ -59,16 +74,17 @@ def search(request: Request, visitor: Visitor) -> Response:
     return RedirectResponse(f"/{asked.address(search=key)}", 303)
 
 
-def _shown(request: Request, visitor: Visitor) -> dict[str, Any]:
+def _shown(request: Request, visitor: Visitor, lines: int | None = None) -> dict[str, Any]:
     node = node_of(request)
     asked = read_filter(request.query_params)
+    lines = lines or LINES
     after, before = (read_key(request.query_params.get(name)) for name in ("after", "before"))
     with node.worklist.read() as tx:
         text = searches.find(tx, visitor.name, asked.search) if asked.search else ""
         chosen = asked.chosen(text or "")
-        found = [] if text is None else triage_list.page(tx, LINES + 1, after, before, chosen)
+        found = [] if text is None else triage_list.page(tx, lines + 1, after, before, chosen)
         counts = triage_list.counts(tx)
-    more, found = len(found) > LINES, (found[-LINES:] if before else found[:LINES])
+    more, found = len(found) > lines, (found[-lines:] if before else found[:lines])
     has_next, has_previous = (True, more) if before else (more, bool(after))
     return {
         "studies": found,
@@ -90,6 +106,7 @@ def _edge(asked: Filter, side: str, line: dict[str, Any]) -> str:
 
 ROUTES = [
     door("/", "worklist.read", worklist),
+    door("/worklist/print", "worklist.read", worklist_on_paper),
     door("/worklist/list", "worklist.read", worklist_again, by_itself=True),
     door("/worklist/search", "worklist.read", search, ("POST",)),
 ]

@@ -106,7 +106,10 @@ def turnaround(tx: Connection, now: datetime) -> dict[str, Any]:
 
 
 def by_scanner(tx: Connection) -> dict[str, list[dict[str, Any]]]:
-    """Return, for each station, what was measured of its first series (the reference) and its latest, oldest first."""
+    """Return, for each station, what was measured of its first series (the reference) and its latest, oldest first.
+
+    It reads every answer there is: for a page that renews itself keep what it returns for a while.
+    """
     own, order = _ST.c.station_name, _R.c.id
     numbered = (
         select(

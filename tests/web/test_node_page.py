@@ -139,6 +139,17 @@ def test_a_scanner_that_drifts_is_seen(people, visitor):
     assert text.count('class="out"') == 1
 
 
+def test_a_page_that_renews_itself_reads_all_answers_once_a_minute(people, visitor):
+    analysed_series(people.worklist, people.now, study_facts("1", station_name="CT7"), 0.1)
+    visit = visitor("reader")
+    assert "1 series; a chart needs 8." in words(visit.get("/node").text)
+    analysed_series(people.worklist, people.now, study_facts("2", station_name="CT7"), 0.1)
+    people.now.forward(59)
+    assert "1 series; a chart needs 8." in words(visit.get("/node/vitals").text)
+    people.now.forward(1)
+    assert "2 series; a chart needs 8." in words(visit.get("/node/vitals").text)
+
+
 @pytest.mark.parametrize(
     ("name", "usual", "last", "said"),
     [("brain_hu", 33.0, 41.0, "Brain of CT7: 12 series, mean 33.7 HU"),

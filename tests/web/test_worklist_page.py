@@ -11,7 +11,7 @@ from ichnode.web import events, worklist_page
 from ichnode.web.seen import Seen
 from ichnode.web.visitor import Visitor
 from ichnode.worklist import readings
-from ichnode.worklist.people import audit
+from ichnode.worklist.people import audit, searches
 from tests.made import Clock, head_slices, rows, study_facts, take
 from tests.web import ward
 
@@ -49,6 +49,24 @@ def test_every_state_is_told_in_words(morning, visitor):
 )
 def test_filters_are_in_the_address(morning, visitor, query, expected):
     assert names(visitor("reader").get(f"/{query}").text) == expected
+
+
+def test_paper_has_all_that_the_filters_show_and_says_where_there_is_more(morning, visitor, monkeypatch):
+    monkeypatch.setattr(worklist_page, "LINES", 2)
+    visit = visitor("reader")
+    assert 'href="/worklist/print?status=positive&amp;read=no"' in visit.get("/?status=positive&read=no").text
+    text = visit.get("/worklist/print?status=positive&from=2026-03-01").text
+    assert names(text) == ["LIND", "OKAFOR", "MOREAU"]
+    assert "Suspected · from 2026-03-01 · 3 studies" in text
+    visit.submit("/worklist/search", text="moreau")
+    (row,) = rows(morning.worklist, searches)
+    assert "found by “moreau” · 1 study<" in visit.get(f"/worklist/print?search={row['key']}").text
+    views = [r["detail"]["studies"] for r in rows(morning.worklist, audit) if r["what"] == "worklist.viewed"]
+    assert [len(seen) for seen in views[-3:]] == [3, 2, 1], "the page before the search, too"
+    monkeypatch.setattr(worklist_page, "LINES_ON_PAPER", 4)
+    text = visit.get("/worklist/print").text
+    assert names(text) == ["LIND", "OKAFOR", "BERG", "SILVA"]
+    assert "all studies · the 4 most urgent; there are more" in text
 
 
 @pytest.mark.parametrize(

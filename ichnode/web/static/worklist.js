@@ -59,7 +59,12 @@ for (const name of ["sound", "notify"]) {
     if (on && name === "sound") tone();
   });
 }
-document.getElementById("print").addEventListener("click", () => print());
+// Where the list goes on on further pages, all of it is made ready on a page of its own.
+document.getElementById("print").addEventListener("click", (event) => {
+  if (document.querySelector("#next, #previous")) return;
+  event.preventDefault();
+  print();
+});
 
 // Keys.
 const dialog = document.getElementById("key-list");

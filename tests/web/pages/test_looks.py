@@ -177,6 +177,9 @@ def test_two_large_screens_side_by_side_are_used(lively, somebody):
 
 def test_print_has_the_banner_and_the_list_and_no_buttons(morning, somebody):
     one = somebody()
+    one.page.evaluate("window.print = () => { window.printed = true; }")
+    one.page.locator("#print").click()
+    assert one.page.evaluate("window.printed"), "no other page where this one is the whole list"
     one.page.emulate_media(media="print")
     expect(one.page.get_by_role("note")).to_have_css("display", "table-header-group")  # browsers print it on each sheet
     expect(one.page.locator("body")).to_have_css("display", "table")

@@ -17,6 +17,12 @@ def test_a_hundred_thousand_studies(morning, somebody):
     one = somebody()
     expect(one.page.locator("#list a.open")).to_have_count(50)
     top = one.names()
+    one.page.context.add_init_script("window.print = () => { window.printed = true; }")
+    with one.page.expect_popup() as opened:
+        one.page.locator("#print").click()
+    expect(opened.value.locator("a.open")).to_have_count(500)
+    opened.value.wait_for_function("() => window.printed === true")
+    opened.value.close()
     one.page.locator("#next").click()
     one.lists(50)
     assert not set(one.names()) & set(top), "another page"

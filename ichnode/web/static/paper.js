@@ -1,0 +1,2 @@
+// The whole list lies ready for paper.
+print();
