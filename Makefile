@@ -57,9 +57,9 @@ pictures: $(VENV)/.test  ## take the documentation's pictures anew, in OHIF and 
 	$(BIN)/python -m ichnode_training.phantom_picture docs/pictures/phantoms.png
 	$(BIN)/python -m tests.web.pages.pictures
 
-train: $(VENV)/.test  ## train the shipped model anew and cross-validate it (half an hour on two cores)
+train: $(VENV)/.test  ## train the shipped model anew and cross-validate it (minutes on a GPU, most of a day on two cores)
 	$(BIN)/python -m ichnode_training import ct-ich $(CT_ICH) --into build/ct-ich
-	OMP_WAIT_POLICY=passive $(BIN)/python -m ichnode_training first build/ct-ich --into ichnode/inference/bundles/default --scores build/scores.npz
+	OMP_WAIT_POLICY=passive $(BIN)/python -m ichnode_training first build/ct-ich --into ichnode/inference/bundles/default --scores training/shipped-scores.npz --device auto
 	$(BIN)/python -m ichnode_training card ichnode/inference/bundles/default --into docs/model-card.md
 
 interop-deps:  ## Debian packages of the peers and validators that tests and benchmarks use

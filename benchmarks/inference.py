@@ -4,11 +4,14 @@ The networks are those of the paper, with random weights, at 512 x 512, and the 
 as it comes, fp32, eight slices at a time, C library as it is; it runs in a process of its own, since the node tells the
 C library to keep its memory. Rounds are interleaved. Whether a way may be used is told by the scores, not by its speed:
 how far they are off from fp32 is in the note, for the shipped bundle on the drawn head that every bundle is tried on.
+
+On a GPU the note also says which share that is of the arithmetic that the same GPU does in a large bf16 matrix product.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -18,6 +21,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
 
 from ichnode.inference.agreement import compare, drawn_head
 from ichnode.inference.bundle import Architecture, Bundle, Preprocessing, default_bundle_path, load_bundle
@@ -39,6 +43,7 @@ _BY_HAND = "torch, by hand"
 def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Record]:
     """Measure each network in each way."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    ceiling = _ceiling(device) if device.type == "cuda" else 0.0
     records = []
     for name, side in NETWORKS.items():
         bundle, network = _network(name, device)
@@ -55,9 +60,13 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
             by_hand.end()
         first = next(iter(speeds))
         plain = median("", speeds[first], "slices/s", "").value
-        off = _off(ways) if name == "shipped" else {}
+        off = _off(ways, device) if name == "shipped" else {}
+        operations = _operations(bundle, network)
         for way, values in speeds.items():
             note = f"{side} x {side}" + (f"; scores off by {off[way]} on the drawn head" if way in off else "")
+            if ceiling:
+                done = statistics.median(values) * operations / 1e12
+                note += f"; {done:.0f} TFLOP/s, {done / ceiling:.0%} of the {ceiling:.0f} of a matrix product"
             records.append(
                 median(
                     f"inference.{name}.{device.type}.{way.replace(', ', '-').replace(' ', '-').lower()}", values,
@@ -110,8 +119,30 @@ def _speed(bundle: Bundle, cnn: Cnn, device: torch.device) -> float:
     return slices / (time.perf_counter() - began)
 
 
-def _off(ways: dict[str, Cnn]) -> dict[str, str]:
-    engine = Engine.load(default_bundle_path())
+def _ceiling(device: torch.device) -> float:
+    """Return the TFLOP/s of a product of two 8192 x 8192 matrices in bf16, the median of ten."""
+    one, other = (torch.randn(8192, 8192, device=device, dtype=torch.bfloat16) for _ in range(2))
+    took = []
+    for _ in range(13):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        one @ other
+        torch.cuda.synchronize()
+        took.append(time.perf_counter() - began)
+    return 2 * 8192**3 / statistics.median(took[3:]) / 1e12
+
+
+def _operations(bundle: Bundle, network: CnnLstm) -> int:
+    """Count the floating-point operations of the CNN for one slice; a multiplication and an addition are two."""
+    how = bundle.preprocessing
+    picture = torch.zeros(1, how.channels, how.matrix, how.matrix, device=next(network.parameters()).device)
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        network.cnn(picture)
+    return int(counted.get_total_flops())
+
+
+def _off(ways: dict[str, Cnn], device: torch.device) -> dict[str, str]:
+    engine = Engine.load(default_bundle_path(), str(device))
     plain = engine.score(*drawn_head())
     found = {}
     for way, cnn in ways.items():

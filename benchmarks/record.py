@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -50,8 +51,9 @@ def machine() -> dict[str, Any]:
     if info.exists() and (model := re.search(r"model name\s*:\s*(.+)", info.read_text())):
         cpu = model[1]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
     return {
-        "cpu": cpu, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "system": platform.platform(),
+        **gpu, "cpu": cpu, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "system": platform.platform(),
         "python": platform.python_version(), "torch": version("torch"), "ichnode": version("ichnode"),
     }  # fmt: skip
 

@@ -65,7 +65,7 @@ def cross_validate(
     learners = train(source, recipe, steps, seed, [*parts, frozenset()], setting=setting)
     *judged, network = (learner.result() for learner in learners)
     scores = {
-        head.patient: score(judge, head, recipe.preprocessing)
+        head.patient: score(judge.to(setting.processes.device), head, recipe.preprocessing)
         for judge, part in zip(judged, parts, strict=True)
         for head in heads
         if head.patient in part

@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ichnode.inference.network import CnnLstm
 
+from .outlines import Outlines
 from .pictures import Batch
 from .recipe import CLASS_WEIGHTS, Recipe
 from .stages import frozen_names, frozen_part, learning_part
@@ -48,7 +49,7 @@ class Learner(nn.Module):
         for name, parameter in self.network.cnn.named_parameters():
             parameter.requires_grad_(not (recipe.optimisation.frozen_cnn or name.startswith(frozen)))
         widths = _widths(recipe, start) if recipe.losses.outline else []
-        self._outlines = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in widths).to(device)
+        self._outlines = Outlines(widths).to(device)
         self.averaged: AveragedModel | None = None
         if recipe.optimisation.averaging:
             average = get_ema_multi_avg_fn(recipe.optimisation.averaging)
@@ -101,9 +102,9 @@ class Learner(nn.Module):
                 top = _cross_entropy(highest, part.scan_labels, weights).sum() / max(1.0, of[2])
                 loss = loss + losses.highest * top
             if losses.outline and part.blood is not None:
-                for layer, outline in zip(maps, self._outlines, strict=True):
-                    seen = functional.adaptive_max_pool2d(part.blood[:, None], layer.shape[-2:])
-                    cells = functional.binary_cross_entropy_with_logits(outline(layer.float()), seen, reduction="none")
+                for outline in self._outlines(maps):
+                    seen = functional.adaptive_max_pool2d(part.blood[:, None], outline.shape[-2:])
+                    cells = functional.binary_cross_entropy_with_logits(outline, seen, reduction="none")
                     loss = loss + losses.outline * (cells.mean((1, 2, 3)) * part.outlined).sum() / max(1.0, of[1])
         return loss
 

@@ -20,7 +20,6 @@ from .phantom import make_head
 
 FIRST_SEED = 500_000_000
 """Far from the seeds of tests and pictures, and below the phantom suite's."""
-_MATRIX = 256
 
 
 def phantom_heads(
@@ -49,7 +48,7 @@ def phantom_heads(
 
 def _head(number: int, how: Preprocessing, cache: Path) -> GridScan:
     told = Preprocessing.from_json(how.as_json()).as_json()  # 40 and 40.0 are one
-    grid = json.dumps([told, FIRST_SEED + number, _MATRIX])
+    grid = json.dumps([told, FIRST_SEED + number, _matrix(how)])
     stem = cache / "phantoms" / digest_of(grid.encode())[:32]
     paths = [stem.with_suffix(f".{part}.npy") for part in ("hu", "blood", "labels")]
     if not all(path.exists() for path in paths):
@@ -68,7 +67,7 @@ def _made(number: int, how: Preprocessing) -> tuple[np.ndarray, np.ndarray, np.n
         lesions = (SUBTYPES[(3 * turn + kind // 3) % len(SUBTYPES)],)
     elif kind in (2, 5, 8):
         lesions = combination(np.random.default_rng((seed, 9)))
-    phantom = make_head(seed, lesions, matrix=_MATRIX)
+    phantom = make_head(seed, lesions, matrix=_matrix(how))
     along = (phantom.protocol.spacing_mm * np.arange(len(phantom.hu))).tolist()
     prepared = prepare(phantom.hu, along, phantom.pixel_spacing_mm, how)
     blood = np.zeros(phantom.hu.shape, np.float32)
@@ -79,3 +78,8 @@ def _made(number: int, how: Preprocessing) -> tuple[np.ndarray, np.ndarray, np.n
     labels = phantom.labels.astype(np.float32)
     assert labels.shape[1] == len(CLASSES)
     return np.rint(prepared.hu.numpy()).astype(np.int16), outlined, labels
+
+
+def _matrix(how: Preprocessing) -> int:
+    """Return the phantom's own matrix: never coarser than the grid, or its blur would tell it from a patient."""
+    return 256 if how.matrix <= 256 else 512

@@ -109,6 +109,7 @@ def processes(device: str = "auto") -> Iterator[Processes]:
         device = f"cuda:{here}" if torch.cuda.is_available() else "cpu"
     chosen = torch.device(device)
     if chosen.type == "cuda":
+        chosen = torch.device("cuda", here if chosen.index is None else chosen.index)
         torch.cuda.set_device(chosen)
     if count == 1:
         yield Processes(device=chosen)

@@ -107,8 +107,9 @@ def parts_of(planes: Planes) -> dict[str, Any]:
 
 
 def card_for(
-    recipe: Recipe, version: str, scores: Scores, labels: Scores, fold_count: int, came_about: Mapping[str, Any]
-) -> dict[str, Any]:
+    recipe: Recipe, version: str, scores: Scores, labels: Scores, fold_count: int, came_about: Mapping[str, Any],
+    computed_on: str,
+) -> dict[str, Any]:  # fmt: skip
     """Write everything of the card that can be known: format and digest are `write_bundle`'s."""
     thresholds = thresholds_from(scores, labels)
     return {
@@ -140,7 +141,8 @@ def card_for(
             "steps": recipe.optimisation.steps,
             "slices_a_step": recipe.sampling.a_step * recipe.sampling.length,
             "recipe": "end to end on sequences of adjacent slices, varied alike; haemorrhage moved or drawn into scans "
-            "without; outlines as second teacher; running average of the weights",
+            "without; outlines as second teacher, read from a feature pyramid; running average of the weights",
+            "computed_on": computed_on,
         },
         "metrics": {
             "how": f"{fold_count}-fold cross-validation by patient; scan score = highest slice; 95 % intervals from "

@@ -23,7 +23,7 @@ def frozen_part(cnn: nn.Module, pictures: Tensor, stages: int) -> Tensor:
 def learning_part(cnn: nn.Module, maps: Tensor, stages: int) -> list[Tensor]:
     """Return the feature maps of the rest, from fine to coarse; the last is what the pooling sees.
 
-    Of an EfficientNet the last map before its final halving is returned, too: outlines are finer there.
+    Of an EfficientNet the last map before each halving is returned, too: outlines are finer there.
     """
     if stages == 0:
         return [cnn.forward_features(maps)]  # type: ignore[operator]
@@ -34,7 +34,7 @@ def learning_part(cnn: nn.Module, maps: Tensor, stages: int) -> list[Tensor]:
             seen.append(maps)
         maps = narrower
     final: Tensor = cnn.get_submodule("bn2")(cnn.get_submodule("conv_head")(maps))
-    return [seen[-1], final]
+    return [*seen, final]
 
 
 def frozen_names(stages: int) -> tuple[str, ...]:

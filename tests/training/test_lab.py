@@ -189,7 +189,7 @@ def test_the_loop_learns_and_what_it_learned_runs_in_the_engine(heads, tmp_path)
     unlearned = slice_auc({h.patient: score(raw, h, SMALL) for h in fresh}, labels, 0)(everyone)
     assert learned > 0.9
     assert learned > unlearned + 0.1
-    card = card_for(QUICK, "0", scores, labels, fold_count=3, came_about={"split": "3 folds"})
+    card = card_for(QUICK, "0", scores, labels, fold_count=3, came_about={"split": "3 folds"}, computed_on="a CPU")
     bundle = publish(tmp_path, network, card)
     engine = Engine.load(bundle.folder, device="cpu")
     given = scan(100, bleeds=True)
