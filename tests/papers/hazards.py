@@ -27,7 +27,7 @@ HAZARDS = (
         "High: the demonstration model missed and will miss. No clinical use."),
     Hazard("H02", "A healthy head is called positive", "The model errs; a reader is interrupted, others wait.", "Another patient waits; needless tests", "moderate",
         "Key slices and heat maps show where; warnings; sign-off and feedback; gate before promotion.", ("R14", "R15", "R13"),
-        "High with the demonstration model (specificity 0.47 in cross-validation)."),
+        "High with the demonstration model (specificity 0.67 in cross-validation)."),
     Hazard("H03", "No answer, and nobody notices", "Node, worker or rule is down; silence is taken for negative.", "Reliance on an answer that never comes", "grave",
         "Three answers, none of them silence; watchdog; metrics and alarms; what failed or waits stands right below unread positives; the silence detector and the alarm of overdue studies, where `[source]` is set.", ("R03", "R13", "R23", "R25", "R26", "R27", "R28"),
         "A study that the PACS never sent is unknown to the node unless it asks the PACS."),
