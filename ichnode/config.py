@@ -41,6 +41,7 @@ from ichnode.sections import (
 from ichnode.source_section import MOST_BACK_DAYS, SourceSection
 from ichnode.tls_section import TlsSection
 from ichnode.web_section import WebSection
+from ichnode.workitems_section import WorkitemsSection
 
 # Not settings: where the configuration is, and what the tests take.
 _NOT_SETTINGS = ("ICHNODE_CONFIG", "ICHNODE_TEST_", "ICHNODE_REQUIRE_COMPONENTS")
@@ -55,6 +56,7 @@ class Settings(Section):
     peers: tuple[PeerSection, ...] = ()
     completeness: CompletenessSection = CompletenessSection()
     source: SourceSection = SourceSection()
+    workitems: WorkitemsSection = WorkitemsSection()
     selection: SelectionSection = SelectionSection()
     engine: EngineSection = EngineSection()
     report: ReportSection = ReportSection()
@@ -97,6 +99,12 @@ class Settings(Section):
                 f"retention.records_days has to be 0, or {MOST_BACK_DAYS + 1} at least, where source.retrieve is set: "
                 "a look goes back as far, and would fetch, analyse and tell anew what was forgotten"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _work_items_can_be_performed(self) -> Self:
+        if self.workitems.url and not (self.source.retrieve and self.destinations):
+            raise ValueError("workitems.url needs source.retrieve for the input, and [[destinations]] for the output")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What the node does of its own accord towards the archive: looks, orders, fetches; and the alarms, under ticks."""
+"""What the node does of its own accord towards the archive: looks, orders, fetches, work items; and the alarms."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ichnode.steps.company import Company
 from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import Node
 from ichnode.steps.order import list_due
+from ichnode.steps.perform import perform_due
 from ichnode.steps.reconcile import look_due
 from ichnode.tick import Tick
 
@@ -23,4 +24,6 @@ def pull_ticks(node: Node, company: Company) -> list[Tick]:
         ticks += [
             Tick(f"fetch {number}", company.led(Fetcher(node).fetch_due)) for number in range(1, source.at_once + 1)
         ]
+    if node.settings.workitems.url:
+        ticks.append(Tick("workitems", company.led(partial(perform_due, node))))
     return ticks

@@ -50,7 +50,7 @@ def states() -> str:
 
 def reasons() -> str:
     """Return the tables of reason and warning codes."""
-    from ichnode.core.reasons import BAD_OBJECTS, BAD_REPORTS, NOT_FETCHED, REJECTIONS, WARNINGS
+    from ichnode.core.reasons import BAD_OBJECTS, BAD_REPORTS, DISCONTINUED, NOT_FETCHED, REJECTIONS, WARNINGS
 
     lines = [
         "# Reason and warning codes",
@@ -64,6 +64,7 @@ def reasons() -> str:
         "Why a single object is refused": BAD_OBJECTS,
         "Why a report on storage commitment is refused": BAD_REPORTS,
         "Why a series is not fetched from the archive": NOT_FETCHED,
+        "Why a work item is discontinued, beside the reasons of its series": DISCONTINUED,
     }
     for title, table in tables.items():
         lines += [f"## {title}", "", "| code | what it says |", "|---|---|"]

@@ -284,3 +284,29 @@ def test_what_is_forgotten_sooner_than_a_look_reaches_back_is_refused(loaded, re
         assert "retention.records_days has to be 0, or 15 at least" in refusal(source + retention)
     else:
         loaded(source + retention)
+
+
+WORKITEMS = "[workitems]\nurl = 'https://pacs.example/rs'\n"
+FETCHED = "[source]\naet = 'PACS'\nretrieve = 'c-get'\n"
+DELIVERED = "[[destinations]]\nname = 'a'\naet = 'A'\nhost = 'h'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (WORKITEMS + FETCHED + DELIVERED, "url needs codes or station"),
+        (WORKITEMS + "codes = ['ICH']\n" + FETCHED + DELIVERED, "workitems.codes.0"),
+        (WORKITEMS + "codes = ['ICH^L']\n" + DELIVERED, "needs source.retrieve for the input"),
+        (WORKITEMS + "station = 'ICH^L'\n" + FETCHED, "[[destinations]] for the output"),
+        ("[workitems]\nstation = 'ICH^L'\n", "station belongs to a service with a url"),
+        (WORKITEMS.replace("https", "http") + "codes = ['ICH^L']\n", "work items would travel unencrypted"),
+    ],
+)
+def test_work_items_that_could_not_be_performed_are_refused(text, said, refusal):
+    assert said in refusal(text)
+
+
+def test_work_items_are_off_until_a_service_is_named(loaded):
+    assert not loaded("").workitems.url
+    settings = loaded(WORKITEMS + "codes = ['ICH^99 L']\n" + FETCHED + DELIVERED)
+    assert settings.workitems.codes == ("ICH^99 L",)

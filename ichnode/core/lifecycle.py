@@ -55,6 +55,17 @@ class OrderState(StrEnum):
     STOPPED = "stopped"
 
 
+class WorkitemState(StrEnum):
+    """Where a work item is that the node performs for others."""
+
+    OFFERED = "offered"  # about to be claimed, under a Transaction UID that is written down
+    CLAIMED = "claimed"
+    WORKING = "working"  # its input is here, or ordered from the archive
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+    LOST = "lost"  # another performer has it, or it is gone
+
+
 class ModelState(StrEnum):
     """What a model is to this node. At most one is active, and at most one is a shadow."""
 
@@ -132,6 +143,16 @@ ORDER: Transitions = {
     ("open", "stop"): "stopped",
     ("stopped", "resume"): "open",
 }
+WORKITEM: Transitions = {
+    ("offered", "claim"): "claimed",
+    ("claimed", "begin"): "working",
+    ("working", "complete"): "completed",
+    ("working", "cancel"): "canceled",
+    ("offered", "lose"): "lost",
+    ("claimed", "lose"): "lost",
+    ("working", "lose"): "lost",
+    ("lost", "offer_again"): "offered",  # the service was put back to an older state
+}
 MODEL: Transitions = {
     ("candidate", "shadow"): "shadow",
     ("shadow", "end_shadow"): "candidate",
@@ -183,6 +204,7 @@ def diagram() -> str:
         ("Delivery", DELIVERY),
         ("Retrieval", RETRIEVAL),
         ("Order", ORDER),
+        ("Work item", WORKITEM),
         ("Model", MODEL),
     ):
         lines += [f"### {title}", "", "```mermaid", "stateDiagram-v2"]

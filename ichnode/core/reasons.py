@@ -104,7 +104,14 @@ NOT_FETCHED: Mapping[str, str] = {
 }
 """Why a series that should have come is not fetched any more."""
 
-REASONS: Mapping[str, str] = {**REJECTIONS, **WARNINGS, **BAD_OBJECTS, **BAD_REPORTS, **NOT_FETCHED}
+DISCONTINUED: Mapping[str, str] = {
+    "NO_INPUT": "The work item names no series of DICOM images as its input.",
+    "NO_ANSWER": "The input came, and no answer to it stands.",
+    "NOT_DELIVERED": "There is a result, but no destination has taken it.",
+}
+"""Why a work item ends without an answer, beside the reasons why its series were not fetched or not analysed."""
+
+REASONS: Mapping[str, str] = {**REJECTIONS, **WARNINGS, **BAD_OBJECTS, **BAD_REPORTS, **NOT_FETCHED, **DISCONTINUED}
 
 
 def because(code: str, detail: str = "") -> Warned:

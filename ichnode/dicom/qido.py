@@ -33,7 +33,7 @@ def query_series(web: WebRemote, query: StudyQuery, chosen: Callable[[ListedStud
         keys["PatientID"] = query.patient_id
     with connected(web) as client:
         studies: list[ListedStudy] = []
-        for answer in _pages(web, client, "/studies", keys, _STUDY_FIELDS):
+        for answer in pages(web, client, "/studies", keys, _STUDY_FIELDS):
             studies.append(_study(answer))
             if len(studies) > MOST_STUDIES:
                 raise PeerRefused(f"{web.name} answers with more than {MOST_STUDIES} studies: ask for fewer days.")
@@ -55,27 +55,33 @@ def query_count(web: WebRemote, study_uid: str, series_uid: str) -> int | None:
 def _series_of(web: WebRemote, client: httpx2.Client, study: ListedStudy, keys: Mapping[str, str]) -> Iterator[Listed]:
     path = f"/studies/{quote(study.study_instance_uid, safe='.')}/series"
     try:
-        answers = list(_pages(web, client, path, keys, _SERIES_FIELDS))
+        answers = list(pages(web, client, path, keys, _SERIES_FIELDS))
     except NoSuchService:  # which some say of a study that they do not have
         return
     for answer in answers:
-        uid = _text(answer, "0020000E")
+        uid = text_of(answer, "0020000E")
         if uid:
             yield Listed(
-                study.study_instance_uid, uid, _text(answer, "00080060"), _text(answer, "00180015"),
-                study.description, _text(answer, "0008103E"), whole(_text(answer, "00201209")),
+                study.study_instance_uid, uid, text_of(answer, "00080060"), text_of(answer, "00180015"),
+                study.description, text_of(answer, "0008103E"), whole(text_of(answer, "00201209")),
             )  # fmt: skip
 
 
-def _pages(
-    web: WebRemote, client: httpx2.Client, path: str, keys: Mapping[str, str], fields: Sequence[str]
-) -> Iterator[Mapping[str, Any]]:
-    """Ask page by page; the end is a page that is not full, or one that says nothing new."""
+def pages(
+    web: WebRemote, client: httpx2.Client, path: str, keys: Mapping[str, str], fields: Sequence[str],
+    size: int = _PAGE,
+) -> Iterator[Mapping[str, Any]]:  # fmt: skip
+    """Ask page by page; the end is a page that is not full, or one that says nothing new.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused
+    """
     seen: set[str] = set()
     offset = 0
     while True:
         # A field a parameter: some services do not split a list.
-        asked = [*keys.items(), *(("includefield", tag) for tag in fields), ("limit", _PAGE), ("offset", offset)]
+        asked = [*keys.items(), *(("includefield", tag) for tag in fields), ("limit", size), ("offset", offset)]
         answer = ask(web, client, "GET", f"{path}?{urlencode(asked)}")
         if answer.code == 204:
             return
@@ -87,7 +93,7 @@ def _pages(
         new = {key: one for one in page if (key := json.dumps(one, sort_keys=True)) not in seen}
         seen.update(new)
         yield from new.values()
-        if len(page) < _PAGE or not new:
+        if len(page) < size or not new:
             return
         offset += len(page)
 
@@ -105,10 +111,11 @@ def _read(web: WebRemote, body: bytes | None) -> list[Mapping[str, Any]]:
 
 
 def _study(answer: Mapping[str, Any]) -> ListedStudy:
-    return ListedStudy(*(_text(answer, tag) for tag in ("0020000D", *_STUDY_FIELDS)))
+    return ListedStudy(*(text_of(answer, tag) for tag in ("0020000D", *_STUDY_FIELDS)))
 
 
-def _text(answer: Mapping[str, Any], tag: str) -> str:
+def text_of(answer: Mapping[str, Any], tag: str) -> str:
+    """Return the first value of an element in DICOM JSON as text; empty where there is none, or no plain one."""
     element = answer.get(tag)
     values = element.get("Value") if isinstance(element, dict) else None
     if not isinstance(values, list) or not values or isinstance(values[0], dict | list) or values[0] is None:

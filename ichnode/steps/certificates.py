@@ -52,6 +52,7 @@ def files_of(settings: Settings) -> Iterator[tuple[str, str, str | None]]:
     yield from _named("tls", settings.tls, "certificate", "key")
     yield from _named("web", settings.web, "certificate", "certificate_key")
     calls: list[tuple[str, object]] = [("source", settings.source), ("audit", settings.audit)]
+    calls.append(("workitems", settings.workitems))
     calls += [(destination.name, destination) for destination in settings.destinations]
     calls += [(channel.name, channel) for channel in settings.channels]
     for name, section in calls:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ichnode.channel_section import ChannelSection
 from ichnode.config import Settings
+from ichnode.dicom import ups_rs
 from ichnode.dicom.archive import source_remote
 from ichnode.dicom.commitment import ask_whether_it_commits
 from ichnode.dicom.destination import address_of, ask_whether_there, remote_of
@@ -23,7 +24,7 @@ from ichnode.notify import channels
 from ichnode.steps.certificates import worries
 from ichnode.steps.node import FETCHING, LOOKING, Node, existing_node, utc_now
 from ichnode.steps.register import bundle_in_use
-from ichnode.worklist import accounts, alarms, deliveries, retrievals, views
+from ichnode.worklist import accounts, alarms, deliveries, retrievals, views, workitems
 
 GIB = 1 << 30
 ANSWER_S = 3.0
@@ -54,6 +55,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from (_channel(channel) for channel in settings.channels)
     if settings.source.is_named:
         yield _answers("source", source_remote(settings.source, settings.node.aet, ANSWER_S, settings.tls))
+    if settings.workitems.url:
+        yield _workitems(settings)
     yield _clock(utc_now())
 
 
@@ -153,6 +156,7 @@ def _worklist(settings: Settings) -> Iterator[Check]:
     yield Check("worklist", ", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "empty", remedy)
     yield from _backlogs(node)
     yield from _alarms(node)
+    yield from _tasks(node)
 
 
 def _backlogs(node: Node) -> Iterator[Check]:
@@ -188,6 +192,24 @@ def _alarms(node: Node) -> Iterator[Check]:
     for name, circuit in zip(("looks at the source", "fetches from the source"), circuits, strict=False):
         if circuit.failures:
             yield Check(name, "it does not answer", circuit.last_error or "")
+
+
+def _tasks(node: Node) -> Iterator[Check]:
+    with node.worklist.read() as tx:
+        in_hand = workitems.in_hand(tx)
+    if in_hand:
+        minutes = (node.now() - in_hand[0].offered_at).total_seconds() / 60
+        found = f"{len(in_hand)} in hand, the oldest for {minutes:.0f} min"
+        yield Check("work items", found, next((task.error for task in in_hand if task.error), ""))
+
+
+def _workitems(settings: Settings) -> Check:
+    section = settings.workitems
+    try:
+        next(ups_rs.search(ups_rs.workitems_remote(section, ANSWER_S), section.codes, section.station), None)
+    except (PeerUnreachable, PeerRefused) as error:
+        return Check("workitems", "does not answer", error.sentence)
+    return Check("workitems", f"{section.url} answers a search")
 
 
 def _decoders() -> Check:

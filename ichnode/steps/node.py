@@ -19,6 +19,8 @@ from ichnode.worklist.database import Worklist
 
 SOURCE, LOOKING, FETCHING = "[source]", "[source] look", "[source] fetch"
 """Names of the circuits to the archive; no destination can have them. It may answer questions and give nothing."""
+WORKITEMS = "[workitems]"
+"""Name of the circuit to the service of work items."""
 
 
 def utc_now() -> datetime:

@@ -84,10 +84,11 @@ def file_missing(node: Node, found: list[Listed], wish: Wish) -> int:
     Each in a transaction of its own. What is filed already and has not changed costs a look only.
     """
     filters = filters_of(node)
-    return sum(_reconcile(node, listed, wish) for listed in found if unwanted(listed, filters) is None)
+    return sum(reconcile(node, listed, wish) for listed in found if unwanted(listed, filters) is None)
 
 
-def _reconcile(node: Node, listed: Listed, wish: Wish) -> bool:
+def reconcile(node: Node, listed: Listed, wish: Wish) -> bool:
+    """File one series that is wanted, unless it is here in full; returns whether it became due."""
     with node.worklist.read() as tx:
         has = retrievals.here(tx, listed.study_instance_uid, listed.series_instance_uid)
         known = retrievals.of_series(tx, listed.study_instance_uid, listed.series_instance_uid)

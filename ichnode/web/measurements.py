@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from ichnode.log import refusals
 from ichnode.steps.certificates import look_at
 from ichnode.steps.node import Node
-from ichnode.worklist import alarms, backlog, models, relays, retrievals, vitals
+from ichnode.worklist import alarms, backlog, models, relays, retrievals, vitals, workitems
 from ichnode.worklist.relays import ATNA
 from ichnode.worklist.tally import BOUNDS_S, Tally
 
@@ -69,6 +69,11 @@ class Measurements:
             unsent = {(): relays.waiting(tx, ATNA)} if node.settings.audit.host else {}
             overdue, silent = alarms.count(tx), alarms.count(tx, alarms.SILENT_SENDER)
             fetches = {(state,): number for state, number in retrievals.counts(tx).items()}
+            tasks = (
+                {(state,): number for state, number in workitems.counts(tx).items()}
+                if node.settings.workitems.url
+                else {}
+            )
             associations, removals = backlog.open_associations(tx, node.boot_id), backlog.to_unlink(tx)
             names = [*node.destinations, *(channel.name for channel in node.settings.channels)]
             outlets = [(vitals.outlet(tx, now, name), backlog.waiting_for(tx, name)) for name in names]
@@ -88,6 +93,7 @@ class Measurements:
         yield _gauge("ichnode_studies_overdue", "Studies without a result for too long.", (), {(): overdue})
         yield _gauge("ichnode_senders_silent", "Senders that have been silent for too long.", (), {(): silent})
         yield _gauge("ichnode_retrievals_in_state", "Series to be fetched from the archive.", ("state",), fetches)
+        yield _gauge("ichnode_workitems_in_state", "Work items that it performs for others.", ("state",), tasks)
         yield _gauge("ichnode_associations_open", "Associations that are open now.", (), {(): associations})
         yield _gauge("ichnode_files_to_unlink", "Files of purged series still to be unlinked.", (), {(): removals})
         yield _gauge("ichnode_audit_unsent", "Rows of the audit journal that the repository has not got.", (), unsent)

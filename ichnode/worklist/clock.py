@@ -6,9 +6,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, true, update
 
-from ichnode.core.lifecycle import DELIVERY, JOB, RETRIEVAL, SERIES, sources
+from ichnode.core.lifecycle import DELIVERY, JOB, RETRIEVAL, SERIES, WORKITEM, sources
 from ichnode.worklist import schema
 from ichnode.worklist.retrieval_tables import retrievals
+from ichnode.worklist.workitem_tables import workitems
 
 
 def catch_up(tx: Connection, now: datetime) -> int:
@@ -33,6 +34,7 @@ def catch_up(tx: Connection, now: datetime) -> int:
         (jobs.c.not_before, jobs.c.state.in_(sources(JOB, "claim"))),
         (deliveries.c.not_before, waiting),
         (retrievals.c.not_before, retrievals.c.state.in_(sources(RETRIEVAL, "claim"))),
+        (workitems.c.not_before, workitems.c.state.in_(sources(WORKITEM, "lose"))),
         (deliveries.c.retry_since, waiting),
         (circuits.c.open_until, true()),
         (schema.studies.c.notices_due_at, true()),

@@ -6,14 +6,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, func, select, update
 
-from ichnode.core.lifecycle import DeliveryState, OrderState, SeriesState
-from ichnode.worklist import model_tables, retrieval_tables, schema, upkeep_tables
+from ichnode.core.lifecycle import DeliveryState, OrderState, SeriesState, WorkitemState
+from ichnode.worklist import model_tables, retrieval_tables, schema, upkeep_tables, workitem_tables
 from ichnode.worklist.database import note
 from ichnode.worklist.standing_table import standings
 
-_S, _ST, _R, _P, _D, _N, _X, _Q = (
+_S, _ST, _R, _P, _D, _N, _X, _Q, _A, _W = (
     schema.series, schema.studies, schema.results, schema.reports, schema.deliveries, schema.notices,
-    upkeep_tables.removals, retrieval_tables.orders,
+    upkeep_tables.removals, retrieval_tables.orders, workitem_tables.inputs, workitem_tables.workitems,
 )  # fmt: skip
 
 
@@ -28,6 +28,7 @@ def forgettable(tx: Connection, quiet_since: datetime, most: int = 100, *, only:
     only : int or None
         Look at this study alone.
     """
+    at_work = (WorkitemState.OFFERED, WorkitemState.CLAIMED, WorkitemState.WORKING)
     unsent = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.FAILED, DeliveryState.AWAITING)
     of_study = _S.c.study_id == _ST.c.id
     newest = select(_S.c.study_id).where(_S.c.id == select(func.max(_S.c.id)).scalar_subquery()).scalar_subquery()
@@ -43,6 +44,10 @@ def forgettable(tx: Connection, quiet_since: datetime, most: int = 100, *, only:
             ~select(_X.c.file).join(_S, _S.c.id == _X.c.series_id).where(of_study).exists(),
             _ST.c.notices_due_at.is_(None),
             ~exists().where(_Q.c.study_id == _ST.c.id, _Q.c.state == OrderState.OPEN),
+            ~select(_A.c.id)
+            .join(_W)
+            .where(_A.c.study_instance_uid == _ST.c.study_instance_uid, _W.c.state.in_(at_work))
+            .exists(),
             ~exists().where(_N.c.study_id == _ST.c.id, _N.c.escalate_at.is_not(None)),
             ~select(_D.c.id).select_from(_D.join(_N)).where(_N.c.study_id == _ST.c.id, _D.c.state.in_(unsent)).exists(),
             ~select(_D.c.id)
@@ -64,6 +69,7 @@ def forget(tx: Connection, now: datetime, study_id: int) -> None:
     reports = select(_P.c.id).where(_P.c.result_id.in_(results))
     notices = select(_N.c.id).where(_N.c.study_id == study_id)
     shadow, fetched, orders = model_tables.shadow_results, retrieval_tables.retrievals, retrieval_tables.orders
+    asked = workitem_tables.inputs
     uid = select(_ST.c.study_instance_uid).where(_ST.c.id == study_id).scalar_subquery()
     tx.execute(update(orders).where(orders.c.study_id == study_id).values(study_id=None))
     for statement in (
@@ -79,6 +85,7 @@ def forget(tx: Connection, now: datetime, study_id: int) -> None:
         delete(taken).where(taken.c.series_id.in_(series)),
         delete(_S).where(_S.c.study_id == study_id),
         delete(fetched).where(fetched.c.study_instance_uid == uid),
+        delete(asked).where(asked.c.study_instance_uid == uid),
     ):
         tx.execute(statement)
     note(tx, now, "study.forgotten", study_id, None)

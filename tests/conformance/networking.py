@@ -26,13 +26,15 @@ from ichnode.sections import (
 )
 from ichnode.source_section import SourceSection
 from ichnode.tls_section import TlsSection
+from ichnode.workitems_section import WorkitemsSection
 from tests.conformance.acceptor import REPORTER, accepted_contexts
 from tests.conformance.activities import ACTIVITIES, VERIFY, Activity, http_answers, requested, storage_classes_sent
 from tests.conformance.text import name_of, table
 
 SECTIONS = {
     "[node]": NodeSection, "[tls]": TlsSection, "[receive]": ReceiveSection, "[[peers]]": PeerSection,
-    "[source]": SourceSection, "[[destinations]]": DestinationSection, "[delivery]": DeliverySection,
+    "[source]": SourceSection, "[workitems]": WorkitemsSection, "[[destinations]]": DestinationSection,
+    "[delivery]": DeliverySection,
 }  # fmt: skip
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 

@@ -14,6 +14,7 @@ from ichnode.core.lifecycle import (
     ORDER,
     RETRIEVAL,
     SERIES,
+    WORKITEM,
     DeliveryState,
     IllegalTransition,
     JobState,
@@ -22,6 +23,7 @@ from ichnode.core.lifecycle import (
     RetrievalState,
     SeriesState,
     Transitions,
+    WorkitemState,
     advance,
     diagram,
     sources,
@@ -34,6 +36,7 @@ MACHINES: list[tuple[Transitions, type[StrEnum], str]] = [
     (DELIVERY, DeliveryState, "pending"),
     (RETRIEVAL, RetrievalState, "pending"),
     (ORDER, OrderState, "open"),
+    (WORKITEM, WorkitemState, "offered"),
     (MODEL, ModelState, "candidate"),
 ]
 

@@ -9,6 +9,7 @@ import ichnode
 from ichnode.core.reasons import (
     BAD_OBJECTS,
     BAD_REPORTS,
+    DISCONTINUED,
     NO_ANSWER_EXPECTED,
     NOT_FETCHED,
     REASONS,
@@ -52,7 +53,8 @@ def test_every_code_in_the_table_is_used():
 
 
 def test_the_tables_do_not_overlap():
-    assert len(REASONS) == len(REJECTIONS) + len(WARNINGS) + len(BAD_OBJECTS) + len(BAD_REPORTS) + len(NOT_FETCHED)
+    tables = (REJECTIONS, WARNINGS, BAD_OBJECTS, BAD_REPORTS, NOT_FETCHED, DISCONTINUED)
+    assert len(REASONS) == sum(map(len, tables))
 
 
 def test_nobody_waits_for_some_of_the_series_that_are_not_analysed():

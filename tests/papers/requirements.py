@@ -151,6 +151,11 @@ REQUIREMENTS = (
         "interop/tls::a_pacs_is_asked_gives_takes_and_commits_itself_over_tls", "cli/doctor_tls::is_told_in_time",
         "web/monitoring::each_file_says_when_it_ends_and_whether_it_is_of_use",
     )),
+    Requirement("R33", "A work item is claimed once, under one Transaction UID, and ends as COMPLETED with its output or CANCELED with the reason; where `[workitems]` is set.", (
+        "acceptance/workitems::a_head_is_completed_and_a_localizer_is_canceled_though_the_node_is_killed_before_it_records_the_end",
+        "acceptance/workitems::killed_at_a_seam_it_goes_on_under_the_same_transaction_and_claims_once",
+        "steps/perform::what_is_not_for_this_node_is_left_alone_even_where_the_service_offers_it", "steps/perform::what_the_archive_does_not_give_is_canceled_with_the_reason",
+    )),
 )  # fmt: skip
 
 
