@@ -129,37 +129,44 @@ BANNER_IS_ON_TOP = """() => {
   return top === 0 && banner.contains(document.elementFromPoint(left + width / 2, top + height / 2));
 }"""
 BEHIND_THE_BANNER = """() => {
+  if (document.activeElement === document.body) return false;  // the list renews itself at this moment
   const { top } = document.activeElement.getBoundingClientRect();
   return top < document.querySelector("[role=note]").getBoundingClientRect().bottom;
 }"""
+GOES_ON_BESIDE_ITSELF = """() => {
+  const left = [...document.querySelectorAll("#list a.open")].map((link) => link.getBoundingClientRect().left);
+  return left.length > 20 && left[0] < innerWidth / 2 && left.at(-1) > innerWidth / 2;
+}"""
 
 
-def test_the_banner_stays_in_sight_and_what_has_the_focus_is_not_behind_it(lively, somebody):
-    one = somebody("administrator", width=360, height=500)
-    for path in ("/", "/node", "/rules", "/agreement", "/node/audit", "/nowhere"):
+def test_every_page_fits_a_narrow_screen_and_the_banner_stays_in_sight(lively, somebody):
+    try:
+        AXE.folder()
+    except NotFetchedError as absent:
+        missing(str(absent))
+    one = somebody("administrator", width=360, height=740)
+    one.keep("worklist-narrow")
+    wide, found, without = {}, {}, []
+    for name, path in {**PAGES, "nowhere": "/nowhere"}.items():
+        if name == "sign-in":
+            continue
         one.go(path)
-        assert one.page.evaluate(BANNER_IS_ON_TOP), path
+        if (width := one.page.evaluate("document.documentElement.scrollWidth")) > 360:
+            wide[name] = width
+        if not one.page.evaluate(BANNER_IS_ON_TOP):
+            without.append(name)
+        if serious := serious_findings(one.page):
+            found[name] = serious
+    assert (wide, without, found) == ({}, [], {})
     one.go("/")
     one.wait_live()
     one.page.locator("#list a.open").last.focus()
     for _ in range(8):
         one.page.keyboard.press("Shift+Tab")
         assert not one.page.evaluate(BEHIND_THE_BANNER), one.focused()
-
-
-def test_every_page_fits_a_narrow_screen(lively, somebody):
-    one = somebody("administrator", width=360, height=740)
-    wide = {}
-    for name, path in PAGES.items():
-        if name == "sign-in":
-            one.page.context.clear_cookies()
-        one.go(path)
-        width = one.page.evaluate("document.documentElement.scrollWidth")
-        if width > 360:
-            wide[name] = width
-    one.sign_in("administrator")
-    one.keep("worklist-narrow")
-    assert wide == {}
+    one.page.context.clear_cookies()
+    one.go("/sign-in")
+    assert one.page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def test_two_large_screens_side_by_side_are_used(lively, somebody):
@@ -169,9 +176,8 @@ def test_two_large_screens_side_by_side_are_used(lively, somebody):
             one.go(path)
             assert one.page.evaluate("document.documentElement.scrollWidth") <= 5120, name
     one.go("/")
-    first, last = one.page.locator("#list a.open").first, one.page.locator("#list a.open").last
-    expect(first).to_be_in_viewport()
-    assert first.bounding_box()["x"] < 2560 < last.bounding_box()["x"], "the list goes on beside itself"
+    expect(one.page.locator("#list a.open").first).to_be_in_viewport()
+    one.page.wait_for_function(GOES_ON_BESIDE_ITSELF)
     expect(one.page.locator("thead tr.again")).to_be_visible()
 
 

@@ -28,7 +28,7 @@ def test_a_positive_study_arrives_goes_to_the_top_and_the_reader_stays_where_the
     top = f"document.getElementById('study-{study_of(morning, 'novak')}').getBoundingClientRect().top"
     before = page.evaluate(top)
     ward.positive(morning.worklist, morning.now, "fischer", 0.99)
-    expect(page.locator("#list a.open").first).to_have_text("FISCHER, UWE", timeout=30_000)
+    expect(page.locator("#list a.open").first).to_have_text("FISCHER, UWE")
     expect(page.locator("#said")).to_have_text("A positive study has arrived.")
     assert one.names()[:3] == ["FISCHER", "LIND", "OKAFOR"]
     assert one.focused() == f"study-{study_of(morning, 'novak')}"
@@ -72,7 +72,7 @@ def test_what_one_has_read_goes_down_on_the_screen_of_the_other(morning, somebod
     with morning.worklist.write() as tx:
         readings.sign_off(tx, morning.now(), "radiologist", top, readings.latest_result(tx, top))
     for person in (one, other):
-        expect(person.page.locator("#list a.open").first).to_have_text("OKAFOR, CHIDI", timeout=30_000)
+        expect(person.page.locator("#list a.open").first).to_have_text("OKAFOR, CHIDI")
         expect(person.page.locator(f"#row-{top}")).to_contain_text("read by radiologist")
 
 
@@ -84,7 +84,7 @@ def test_when_the_session_is_over_the_patients_leave_the_screen_and_signing_in_l
     one.go("/?status=positive")
     expect(one.page.locator("#list a.open")).to_have_count(3)
     morning.now.forward(1801)
-    one.page.wait_for_url("**/sign-in?next=*", timeout=30_000)
+    one.page.wait_for_url("**/sign-in?next=*")
     assert "LIND" not in one.page.content()
     one.type_in("radiologist")
     one.lists(3)
