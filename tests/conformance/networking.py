@@ -33,8 +33,8 @@ from tests.conformance.text import name_of, table
 
 SECTIONS = {
     "[node]": NodeSection, "[tls]": TlsSection, "[receive]": ReceiveSection, "[[peers]]": PeerSection,
-    "[source]": SourceSection, "[workitems]": WorkitemsSection, "[[destinations]]": DestinationSection,
-    "[delivery]": DeliverySection,
+    "[source]": SourceSection, "[[destinations]]": DestinationSection, "[delivery]": DeliverySection,
+    "[workitems]": WorkitemsSection,
 }  # fmt: skip
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 

@@ -29,7 +29,7 @@ HAZARDS = (
         "Key slices and heat maps show where; warnings; sign-off and feedback; gate before promotion.", ("R14", "R15", "R13"),
         "High with the demonstration model (specificity 0.67 in cross-validation)."),
     Hazard("H03", "No answer, and nobody notices", "Node, worker or rule is down; silence is taken for negative.", "Reliance on an answer that never comes", "grave",
-        "Three answers, none of them silence; watchdog; metrics and alarms; what failed or waits stands right below unread positives; the silence detector and the alarm of overdue studies, where `[source]` is set.", ("R03", "R13", "R23", "R25", "R26", "R27", "R28"),
+        "Three answers, none of them silence; watchdog; metrics and alarms; what failed or waits stands right below unread positives; the silence detector and the alarm of overdue studies, where `[source]` is set.", ("R03", "R13", "R23", "R25", "R33", "R26", "R27", "R28"),
         "A study that the PACS never sent is unknown to the node unless it asks the PACS."),
     Hazard("H04", "A fragment is read as if whole", "Slices come late or over several associations; the bleed is in those missing.", "Wrong negative", "grave",
         "Completeness by evidence; PRELIMINARY and PARTIAL; late slices make a new answer.", ("R04", "R05"), "Low; the report says what is missing."),
