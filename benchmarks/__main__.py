@@ -7,14 +7,16 @@ from pathlib import Path
 
 import click
 
-from . import documents, inference, pages, receive, record, training, turnaround, viewer
+from . import crowd, documents, growth, inference, pages, receive, record, training, turnaround, viewer
 
 PARTS = {
     "receive": receive.measure,
+    "crowd": crowd.measure,
     "turnaround": turnaround.measure,
     "inference": inference.measure,
     "documents": documents.measure,
     "pages": pages.measure,
+    "growth": growth.measure,
     "viewer": viewer.measure,
     "training": training.measure,
 }

@@ -29,10 +29,10 @@ def write_series(folder: Path) -> Path:
 
 
 class BenchNode:
-    """A running node: its port, and what it logged."""
+    """A running node: its port, its process, and what it logged."""
 
-    def __init__(self, port: int, log: Path) -> None:
-        self.port, self.log = port, log
+    def __init__(self, port: int, pid: int, log: Path) -> None:
+        self.port, self.pid, self.log = port, pid, log
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the logged events of that name."""
@@ -51,7 +51,7 @@ def running_node(folder: Path, **sections: Any) -> Iterator[BenchNode]:
     path = folder / "config.toml"
     path.write_text(tomli_w.dumps(config | sections))
     with ServedNode(path, folder / "node.log") as served:
-        node = BenchNode(served.port(60), folder / "node.log")
+        node = BenchNode(served.port(60), served.pid, folder / "node.log")
 
         def warm() -> bool:
             if broken := node.events("worker.cannot_work"):

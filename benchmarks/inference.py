@@ -33,7 +33,9 @@ from ichnode.inference.openvino_cnn import OpenVinoCnn
 
 from .record import Record, median
 
-NETWORKS = {"resnet50": 512, "seresnext50_32x4d": 512, "shipped": 224}
+NETWORKS = {
+    "resnet50": 512, "seresnext50_32x4d": 512, "shipped": load_bundle(default_bundle_path()).preprocessing.matrix,
+}  # fmt: skip
 GOALS = {"resnet50": 7, "seresnext50_32x4d": 4}
 SLICES = 8
 _COMMAND = "python -m benchmarks inference"

@@ -80,17 +80,17 @@ def _milliseconds(client: httpx2.Client, address: str) -> tuple[float, float]:
     return statistics.median(wall), statistics.median(cpu)
 
 
-def fill(node: Node, first: int = 1) -> str:
-    """Put 100,000 studies into the worklist, numbered from `first`; return the key of the one in the middle."""
+def fill(node: Node, first: int = 1, count: int = STUDIES) -> str:
+    """Put `count` studies into the worklist, numbered from `first`; return the key of the one in the middle."""
     chance = Random(1)
     rows: tuple[list[dict[str, Any]], ...] = ([], [], [])
-    for number in range(first, first + STUDIES):
+    for number in range(first, first + count):
         for table, row in zip(rows, _study(number, chance), strict=True):
             table.append(row)
     with node.worklist.write() as tx:
         for table, values in zip((schema.studies, schema.series, standings), rows, strict=True):
             tx.execute(insert(table), values)
-    middle = sorted((r["rank"], r["minus_score"], r["age_key"], r["study_id"]) for r in rows[2])[STUDIES // 2]
+    middle = sorted((r["rank"], r["minus_score"], r["age_key"], r["study_id"]) for r in rows[2])[count // 2]
     return "_".join(repr(part) for part in middle)
 
 

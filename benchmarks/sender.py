@@ -4,7 +4,8 @@
 
 sends SLICES instances on each of ASSOCIATIONS associations at once, made from the files in FOLDER with new UIDs (one
 study and series an association), and prints as JSON how long that took from the first byte of the first request to the
-last response, when the last response came (`time.monotonic`, which all processes of a machine share), and the studies.
+last response, when the last response came (`time.monotonic`, which all processes of a machine share), how long an
+answer took from the first byte of its request, and the studies.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Association:
         accepted.decode(struct.pack(">BxL", kind, len(body)) + body)
         self.max_pdu = min(accepted.user_information.maximum_length or 131072, 131072)
         self.messages: list[bytes] = []
+        self.waited: list[float] = []
 
     def prepare(self, uid: str, data_set: bytes, number: int) -> None:
         """Encode one C-STORE request."""
@@ -69,8 +71,10 @@ class Association:
         """Send everything, each instance after the answer to the one before, as every storage SCU does."""
         self.began = time.monotonic()
         for message in self.messages:
+            asked = time.monotonic()
             self.socket.sendall(message)
             kind, body = self._pdu()
+            self.waited.append(1000 * (time.monotonic() - asked))
             at = body.find(_STATUS)
             if kind != 4 or at < 0 or body[at + 8 : at + 10] != b"\0\0":
                 raise RuntimeError(f"not stored: PDU type {kind}, {body[:200].hex()}")
@@ -146,7 +150,11 @@ def main(port: int, called: str, associations: int, slices: int, seed: str, fold
     last = max(association.ended for association in opened)
     for association in opened:
         association.release()
-    return {"seconds": last - min(a.began for a in opened), "last_answer": last, "studies": studies}
+    waited = sorted(wait for association in opened for wait in association.waited)
+    return {
+        "seconds": last - min(a.began for a in opened), "last_answer": last, "studies": studies,
+        "median_ms": waited[len(waited) // 2], "p99_ms": waited[len(waited) * 99 // 100], "longest_ms": waited[-1],
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -59,6 +59,11 @@ class ServedNode:
         return int(self._words.split("listens on")[1].split()[0].rpartition(":")[2])
 
     @property
+    def pid(self) -> int:
+        """Number of its process."""
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
         """Whether the process is gone."""
         return self._process.poll() is not None

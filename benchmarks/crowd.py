@@ -1,0 +1,86 @@
+"""64 associations at once: nobody is refused, no answer waits for long, the node does not grow; also while it analyses.
+
+Each association sends single slices, the next one after the answer, all at the same time. Beside that, where it says
+so, whole heads come one after the other and are analysed on the same cores. The receiving processes share one port.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+
+from .bench_node import AET, BenchNode, running_node, send, write_series
+from .record import Record, median
+
+ASSOCIATIONS, SLICES = 64, 16
+COMMAND = "python -m benchmarks crowd"
+_ROOM = {"receive": {"max_associations": 2 * ASSOCIATIONS, "associations_per_peer": 2 * ASSOCIATIONS}}
+
+
+def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Record]:
+    """Measure what the sender waits for, and what the node takes; a refusal or an error ends the benchmark."""
+    series = write_series(folder / "series")
+    found: dict[str, list[float]] = {}
+    with running_node(folder / "crowd", **_ROOM) as node:
+        _crowd(node, "first", series)  # its threads and buffers are made
+        before = _bytes(node)
+        for turn in range(rounds):
+            for beside in (False, True):
+                with _heads(node, f"{turn}", series) if beside else _nothing():
+                    told = _crowd(node, f"{turn} {beside}", series)
+                way = "while-analysing" if beside else "alone"
+                for name in ("median_ms", "p99_ms", "longest_ms"):
+                    found.setdefault(f"{way}.{name}", []).append(told[name])
+                rate = ASSOCIATIONS * SLICES / told["seconds"]
+                found.setdefault(f"{way}.slices-a-second", []).append(rate)
+                say(f"crowd, round {turn + 1}, {way}: {rate:.0f} slices/s, p99 {told['p99_ms']:.0f} ms")
+        growth = (_bytes(node) - before) / 2**20
+        with closing(sqlite3.connect(folder / "crowd" / "data" / "worklist.sqlite")) as worklist:
+            (analysed,) = worklist.execute("SELECT count(*) FROM results WHERE model_name IS NOT NULL").fetchone()
+    note = f"{ASSOCIATIONS} associations of {SLICES} slices each; no refusal, no error; durable before each answer"
+    records = [
+        median(f"crowd.{name}", values, "slices/s" if name.endswith("second") else "ms", COMMAND, note=note)
+        for name, values in found.items()
+    ]
+    grown = f"of the receiving processes, after {2 * rounds * ASSOCIATIONS * SLICES} slices; {analysed} heads analysed"
+    return [*records, median("crowd.growth", [growth], "MiB", COMMAND, note=grown)]
+
+
+def _crowd(node: BenchNode, seed: str, series: Path) -> dict[str, float]:
+    return send(node.port, AET, ASSOCIATIONS, SLICES, f"crowd {seed}", series)
+
+
+def _bytes(node: BenchNode) -> int:
+    serving = psutil.Process(node.pid)
+    receiving = [serving, *(child for child in serving.children() if "worker" not in " ".join(child.cmdline()))]
+    return sum(process.memory_info().rss for process in receiving)
+
+
+@contextmanager
+def _heads(node: BenchNode, seed: str, series: Path) -> Iterator[None]:
+    """Send whole heads, one after the other, while the block runs."""
+    over = threading.Event()
+
+    def run() -> None:
+        number = 0
+        while not over.is_set():
+            send(node.port, AET, 1, 32, f"head {seed} {number}", series)
+            number += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
