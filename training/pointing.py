@@ -105,7 +105,7 @@ def on_phantoms(engine: Engine, seeds: Iterable[int], told: Callable[[int], None
     for done, seed in enumerate(seeds, 1):
         kind = SUBTYPES[seed % len(SUBTYPES)]
         rank = np.random.default_rng(seed).uniform(np.log(1.1 * LEAST_ML), np.log(_MOST_ML.get(kind, 50.0)))
-        phantom = make_head(seed, (kind,), matrix=256, volumes_ml={kind: float(np.exp(rank))})
+        phantom = make_head(seed, (kind,), matrix=512, volumes_ml={kind: float(np.exp(rank))})
         lesion = phantom.masks[kind]
         area = lesion.sum((1, 2))
         if phantom.volumes_ml[kind] >= LEAST_ML and area.any():  # narrow ventricles may hold less than was asked for

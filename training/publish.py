@@ -23,8 +23,6 @@ from .features import FIXED
 from .planes import SPLITS, Planes
 from .recipe import Recipe
 
-TARGET_SENSITIVITY = 0.9
-"""Share of the bleeding scans that `any` has to find, out of fold."""
 LEAST_SUBTYPE_THRESHOLD = 0.5
 BASELINE = {
     "method": "plain slice-wise fine-tuning of the same backbone at 256 x 256, patient-wise cross-validation",
@@ -51,17 +49,17 @@ IS_NOT = (
 )
 
 
-def thresholds_from(scores: Scores, labels: Scores) -> dict[str, float]:
+def thresholds_from(scores: Scores, labels: Scores, target_sensitivity: float) -> dict[str, float]:
     """Choose the operating points on out-of-fold scan scores.
 
-    `any`: the highest threshold that finds `TARGET_SENSITIVITY` of the bleeding scans. A subtype: the lowest threshold,
-    but not under `LEAST_SUBTYPE_THRESHOLD`, at which it turns no scan without haemorrhage positive that `any` left
-    negative; it then names the type of what `any` found instead of adding false alarms.
+    `any`: the highest threshold that finds this share of the bleeding scans. A subtype: the lowest threshold, but not
+    under `LEAST_SUBTYPE_THRESHOLD`, at which it turns no scan without haemorrhage positive that `any` left negative; it
+    then names the type of what `any` found instead of adding false alarms.
     """
     top = {patient: rows.max(axis=0) for patient, rows in scores.items()}
     bleeds = {patient: bool(rows[:, 0].any()) for patient, rows in labels.items()}
     truth = np.array([bleeds[p] for p in top])
-    found = {"any": threshold_for(TARGET_SENSITIVITY, truth, np.array([top[p][0] for p in top], np.float32))}
+    found = {"any": threshold_for(target_sensitivity, truth, np.array([top[p][0] for p in top], np.float32))}
     quiet = [top[p] for p in top if not bleeds[p] and top[p][0] < found["any"]]
     for column, name in enumerate(CLASSES[1:], start=1):
         highest = max((float(row[column]) for row in quiet), default=0.0)
@@ -69,7 +67,7 @@ def thresholds_from(scores: Scores, labels: Scores) -> dict[str, float]:
     return {name: float(np.floor(min(value, 0.999) * 1000)) / 1000 for name, value in found.items()}
 
 
-def operating_point(scores: Scores, labels: Scores, thresholds: Mapping[str, float]) -> dict[str, Any]:
+def operating_point(scores: Scores, labels: Scores, thresholds: Mapping[str, float], aimed: float) -> dict[str, Any]:
     """Return sensitivity and specificity of the scan verdict (any class at its threshold), with intervals."""
     limits = np.array([thresholds[name] for name in CLASSES], np.float32)
     said = {patient: float((rows.max(axis=0) >= limits).any()) for patient, rows in scores.items()}
@@ -84,7 +82,7 @@ def operating_point(scores: Scores, labels: Scores, thresholds: Mapping[str, flo
 
         return interval(figure, list(scores)).as_json()
 
-    return {"target_sensitivity_any": TARGET_SENSITIVITY, "sensitivity": share(0), "specificity": share(1)}
+    return {"target_sensitivity_any": aimed, "sensitivity": share(0), "specificity": share(1)}
 
 
 def provenance(planes: Planes, split: Any) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def card_for(
     computed_on: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Write everything of the card that can be known: format and digest are `write_bundle`'s."""
-    thresholds = thresholds_from(scores, labels)
+    thresholds = thresholds_from(scores, labels, recipe.target_sensitivity)
     return {
         "name": "ichnode demonstration model",
         "version": version,
@@ -150,7 +148,7 @@ def card_for(
             "patients": len(labels),
             "slices": sum(map(len, labels.values())),
             "classes": summary(scores, labels),
-            "operating_point": operating_point(scores, labels, thresholds),
+            "operating_point": operating_point(scores, labels, thresholds, recipe.target_sensitivity),
             "baseline": BASELINE,
         },
         "provenance": dict(came_about),

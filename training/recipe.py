@@ -176,6 +176,8 @@ class Recipe:
         ``"bundle"``: from the bundle that is given by --init, whose network and preprocessing are the run's.
     calibrated : bool
         After training, fit a temperature for each class on the validation scans.
+    target_sensitivity : float
+        Share of the bleeding scans among those that judge the run which the threshold of `any` has to find.
     precision : str
         ``"bf16"`` runs the CNN under autocast, ``"fp32"`` does not, ``"auto"`` is bf16 on a GPU only.
     """
@@ -189,6 +191,7 @@ class Recipe:
     losses: Losses = field(default_factory=Losses)
     start: Literal["imagenet", "nothing", "bundle"] = "imagenet"
     calibrated: bool = False
+    target_sensitivity: float = 0.9
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
     def __post_init__(self) -> None:
@@ -200,6 +203,8 @@ class Recipe:
                 f"preprocessing.neighbours makes {self.preprocessing.channels} channels, architecture.channels says "
                 f"{self.architecture.channels}."
             )
+        if not 0 < self.target_sensitivity <= 1:
+            raise ValueError("target_sensitivity is a share: above 0, and 1 at most.")
         if self.augmentation.per_slice and self.preprocessing.neighbours:
             raise ValueError("augmentation.per_slice tears the neighbours of a slice apart: use one of the two.")
         if self.on_features and (

@@ -155,7 +155,7 @@ def card_of(
         scores = [torch.sigmoid(one).mean(0).numpy() for one in logits]
         labels, whole = [scan.labels for scan in material.kept], scan_labels(material)
         highest = np.stack([one.max(axis=0) for one in scores])
-        thresholds = operating_points(highest, whole)
+        thresholds = operating_points(highest, whole, recipe.target_sensitivity)
         loss, patients = judge.loss(logits), [scan.patient for scan in material.kept]
         of_slices = [name for name, one in zip(patients, labels, strict=True) for _ in one]
         metrics = {
@@ -205,7 +205,9 @@ def card_of(
     }
 
 
-def operating_points(scores: NDArray[np.float32], labels: NDArray[np.float32]) -> dict[str, float]:
+def operating_points(
+    scores: NDArray[np.float32], labels: NDArray[np.float32], target_sensitivity: float
+) -> dict[str, float]:
     """Return the thresholds from scores and labels of scans, shape (scans, 6); 0.5 where one kind is missing.
 
     A scan of which nobody knows whether it bleeds has no say: taken for negative, it would raise those of the subtypes.
@@ -215,8 +217,9 @@ def operating_points(scores: NDArray[np.float32], labels: NDArray[np.float32]) -
     if not (labels[:, 0] > 0).any() or (labels[:, 0] > 0).all():
         return dict.fromkeys(CLASSES, 0.5)
     return thresholds_from(
-        {str(at): one[None] for at, one in enumerate(scores)}, {str(at): one[None] for at, one in enumerate(labels)}
-    )
+        {str(at): one[None] for at, one in enumerate(scores)}, {str(at): one[None] for at, one in enumerate(labels)},
+        target_sensitivity,
+    )  # fmt: skip
 
 
 def labelled(material: Material, logits: Sequence[Tensor]) -> tuple[Tensor, NDArray[np.float32]]:

@@ -307,7 +307,7 @@ def test_the_threshold_reaches_its_sensitivity_and_is_the_highest_that_does(targ
 
 def test_a_subtype_never_turns_a_quiet_scan_positive():
     scores, labels = _table(np.random.default_rng(1))
-    thresholds = thresholds_from(scores, labels)
+    thresholds = thresholds_from(scores, labels, 0.9)
     for patient, rows in scores.items():
         top = rows.max(axis=0)
         if not labels[patient].any() and top[0] < thresholds["any"]:

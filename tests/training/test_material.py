@@ -10,6 +10,7 @@ from ichnode_training.material import Material
 from ichnode_training.plane_writer import PlaneWriter
 from ichnode_training.planes import DataSetError, open_planes
 from ichnode_training.publish import thresholds_from
+from ichnode_training.recipe import Recipe
 from ichnode_training.recipe_file import changed, read_recipe
 from ichnode_training.run import operating_points
 
@@ -83,7 +84,20 @@ def test_a_scan_of_which_nothing_is_known_sets_no_threshold():
     labels = np.zeros((6, len(CLASSES)), np.float32)
     scores[:3, 0], labels[:3, 0] = 0.9, 1
     scores[5, 1:], labels[5] = 0.97, np.nan  # quiet by `any`, and nobody knows of what
-    found = operating_points(scores, labels)
+    found = operating_points(scores, labels, 0.9)
     rows = [{str(at): one[None] for at, one in enumerate(table[:5])} for table in (scores, labels)]
-    assert found == thresholds_from(*rows) and found["subdural"] == 0.5
-    assert operating_points(scores[3:], labels[3:]) == dict.fromkeys(CLASSES, 0.5)
+    assert found == thresholds_from(*rows, 0.9) and found["subdural"] == 0.5
+    assert operating_points(scores[3:], labels[3:], 0.9) == dict.fromkeys(CLASSES, 0.5)
+
+
+def test_the_threshold_of_any_finds_the_share_that_is_aimed_at():
+    bleeds = np.array([0.9, 0.7, 0.5, 0.3, 0.1], np.float32)
+    scores = np.zeros((8, 6), np.float32)
+    scores[:, 0] = [*bleeds, 0.6, 0.2, 0.05]
+    labels = np.zeros((8, 6), np.float32)
+    labels[:5, :2] = 1
+    for target, expected in ((0.4, 0.7), (0.8, 0.3), (1.0, 0.1)):
+        aimed = operating_points(scores, labels, target)["any"]
+        assert np.mean(bleeds >= aimed) == pytest.approx(target) and aimed == pytest.approx(expected, abs=0.002)
+    with pytest.raises(ValueError, match="target_sensitivity is a share"):
+        Recipe("none is found", target_sensitivity=0.0)
