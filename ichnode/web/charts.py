@@ -62,11 +62,13 @@ class Charts:
 
 
 def drawn(measured: list[dict[str, Any]]) -> list[Drawn]:
-    """Return the charts of one scanner."""
-    return [
-        _draw([row[key] for row in measured if row.get(key) is not None], name, digits, unit)
-        for key, name, digits, unit in KINDS
-    ]
+    """Return the charts of one scanner; that of the scores begins anew with each model."""
+    of_model = [row for row in measured if row["model"] == measured[-1]["model"]]
+    charts = []
+    for key, name, digits, unit in KINDS:
+        rows = of_model if key == "score" else measured
+        charts.append(_draw([row[key] for row in rows if row.get(key) is not None], name, digits, unit))
+    return charts
 
 
 def _draw(values: list[float], name: str, digits: int, unit: str) -> Drawn:

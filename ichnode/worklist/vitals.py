@@ -108,13 +108,14 @@ def turnaround(tx: Connection, now: datetime) -> dict[str, Any]:
 def by_scanner(tx: Connection) -> dict[str, list[dict[str, Any]]]:
     """Return, for each station, what was measured of its first series (the reference) and its latest, oldest first.
 
+    The first ones are those of each model, whose digest stands with them: the scores of two models are not compared.
     It reads every answer there is: for a page that renews itself keep what it returns for a while.
     """
     own, order = _ST.c.station_name, _R.c.id
     numbered = (
         select(
             order, own,
-            func.row_number().over(partition_by=own, order_by=order).label("first"),
+            func.row_number().over(partition_by=(own, _R.c.model_digest), order_by=order).label("first"),
             func.row_number().over(partition_by=own, order_by=order.desc()).label("last"),
         )
         .select_from(_R.join(_S).join(_ST))
@@ -122,7 +123,13 @@ def by_scanner(tx: Connection) -> dict[str, list[dict[str, Any]]]:
         .subquery()
     )  # fmt: skip
     rows = tx.execute(
-        select(numbered.c.station_name, _R.c.any_score, _R.c.outcome["measures"].label("measures"), _R.c.created_at)
+        select(
+            numbered.c.station_name,
+            _R.c.any_score,
+            _R.c.model_digest,
+            _R.c.outcome["measures"].label("measures"),
+            _R.c.created_at,
+        )
         .join(numbered, numbered.c.id == order)
         .where(or_(numbered.c.first <= REFERENCE, numbered.c.last <= LATEST_ANSWERS))
         .order_by(order)
@@ -131,7 +138,7 @@ def by_scanner(tx: Connection) -> dict[str, list[dict[str, Any]]]:
     for row in rows:
         measures = row.measures if isinstance(row.measures, dict) else {}
         found.setdefault(row.station_name or "unnamed", []).append(
-            {"score": row.any_score, **measures, "at": row.created_at}
+            {"score": row.any_score, **measures, "model": row.model_digest, "at": row.created_at}
         )
     return found
 

@@ -191,6 +191,17 @@ def test_a_busy_scanner_takes_no_other_ones_reference_away(people, visitor):
     assert "busy: Score outside the limits." in words(visitor("reader").get("/node").text)
 
 
+def test_scores_of_another_model_are_measured_by_its_own_first_ones(people, visitor):
+    for i in range(18):
+        analysed_series(people.worklist, people.now, study_facts(str(i), station_name="CT7"), 0.1 + 0.01 * (i % 3))
+    with people.worklist.write() as tx:
+        other = {"model_digest": "another", "any_score": schema.results.c.any_score + 0.6}
+        tx.execute(schema.results.update().where(schema.results.c.id > 9).values(other))
+    text = visitor("reader").get("/node").text
+    assert 'aria-label="Score of CT7: 9 series, mean 0.71 , 0 outside the limits"' in text
+    assert "All is well." in text
+
+
 def test_not_all_is_well_while_the_worker_loads_for_long_or_an_analysis_waits(people, visitor):
     with people.worklist.write() as tx:
         boots.begin_boot(tx, people.now(), "1")
