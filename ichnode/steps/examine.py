@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ from ichnode.worklist import accounts, alarms, deliveries, retrievals, views, wo
 
 GIB = 1 << 30
 ANSWER_S = 3.0
+OWN_ANSWER_S = 15.0
+"""The node itself is given longer: a machine that is busy is no reason to say that the port is another program's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,11 @@ def _port(settings: Settings) -> Check:
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-    except OSError:
-        remote = Remote("this node", settings.node.aet, host, port, settings.node.aet, timeout_s=ANSWER_S)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            advice = "Change node.host to an address of this machine, or node.port to one that this user may open."
+            return Check("port", f"{host}:{port} cannot be used ({error.strerror})", advice)
+        remote = Remote("this node", settings.node.aet, host, port, settings.node.aet, timeout_s=OWN_ANSWER_S)
         try:
             ask_whether_there(remote)
         except PeerRefused:
@@ -81,8 +87,9 @@ def _port(settings: Settings) -> Check:
             return Check("port", f"{host}:{port}: the node is running and answers")
         return Check(
             "port",
-            f"{host}:{port} cannot be used",
-            "Another program has it, or the address is not this machine's: change node.host or node.port.",
+            f"{host}:{port} is taken, and no DICOM node answered there within {OWN_ANSWER_S:g} s",
+            "The node hangs or is very busy: ask again, see `ichnode healthy` and its log. Or another program has the "
+            "port (`ss -ltnp` names it): end that, or change node.port.",
         )
     return Check("port", f"{host}:{port} is free")
 

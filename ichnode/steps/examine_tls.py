@@ -19,7 +19,7 @@ from ichnode.errors import ConfigError, PeerRefused, PeerUnreachable
 from ichnode.https import WebRemote
 from ichnode.sections import is_loopback
 from ichnode.steps.certificates import worries
-from ichnode.steps.examine import ANSWER_S, Check
+from ichnode.steps.examine import ANSWER_S, OWN_ANSWER_S, Check
 from ichnode.steps.node import utc_now
 
 
@@ -112,7 +112,7 @@ def _with_itself(settings: Settings) -> Iterator[Check]:
             return
     own = certificates_in(tls.certificate)[0]
     remote = Remote(
-        "this node", settings.node.aet, host, tls.port, settings.node.aet, timeout_s=ANSWER_S,
+        "this node", settings.node.aet, host, tls.port, settings.node.aet, timeout_s=OWN_ANSWER_S,
         trust=Trust(Identity(tls.certificate, tls.key), fingerprint=own.sha256),
     )  # fmt: skip
     try:

@@ -8,7 +8,7 @@ from ichnode.steps.examine import examine
 from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import WORKITEMS
 from ichnode.steps.perform import perform_due
-from ichnode.worklist import deliveries, forgetting
+from ichnode.worklist import clock, deliveries, forgetting
 from ichnode.worklist.workitem_tables import inputs
 from ichnode.worklist.workitem_tables import workitems as table
 from tests.heads import series_uid, study_uid, write_head
@@ -240,6 +240,18 @@ def test_one_over_which_the_service_fails_holds_up_no_other_one(scene, service):
     service.bad = lambda method, path: 0
     go_on(scene)
     assert service.state(first) == "CANCELED"
+
+
+def test_what_was_put_off_is_due_after_the_clock_was_set_back(scene, service):
+    service.schedule("1.2.3")
+    service.bad = lambda method, path: 500 if method == "PUT" else 0
+    go_on(scene)
+    service.bad = lambda method, path: 0
+    scene.clock.forward(-86400)
+    with scene.worklist.write() as tx:
+        clock.catch_up(tx, scene.clock())
+    go_on(scene)
+    assert states(scene) == [("claimed", 0)]
 
 
 def test_a_service_put_back_to_an_older_state_gets_its_item_again_under_the_same_transaction(scene, service):
