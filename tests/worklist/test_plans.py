@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ichnode.core.findings import Warned
+from ichnode.core.workitem import Input
 from ichnode.worklist import (
     alarms,
     assembly,
@@ -22,6 +23,8 @@ from ichnode.worklist import (
     triage_list,
     views,
     vitals,
+    workitem_standing,
+    workitems,
 )
 from ichnode.worklist.retention import Rule
 from ichnode.worklist.triage_list import Chosen
@@ -71,6 +74,8 @@ PATHS = {
     "when a channel is told": lambda tx, at: notices.next_look_at(tx),
     "what to retract": lambda tx, at: retractions.next_retraction(tx),
     "what to fetch": retrievals.is_due,
+    "which work items are due": workitems.due,
+    "how a work item stands": lambda tx, at: workitem_standing.stands(tx, [Input("1.2.3", "1.2.4")]),
     "what was answered lately": vitals.turnaround,
     "an accession number": lambda tx, at: views.find_study(tx, "A-1"),
     "who fell silent": lambda tx, at: alarms.silent_senders(tx, at, {"CT": 1.0}),
