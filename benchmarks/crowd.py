@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -72,13 +73,13 @@ def _heads(node: BenchNode, seed: str, series: Path) -> Iterator[None]:
             send(node.port, AET, 1, 32, f"head {seed} {number}", series)
             number += 1
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as sender:
+        sent = sender.submit(run)
+        try:
+            yield
+        finally:
+            over.set()
+        sent.result()
 
 
 @contextmanager

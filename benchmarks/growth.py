@@ -1,7 +1,7 @@
 """A worklist of a million series beside one of a thousand: what the busy transitions take in each.
 
-Both are real worklists, with everything that an analysed study leaves in its tables; slices are one a series. Rounds
-are interleaved; a transaction counts until it is on the disk.
+Both have, for each series, a row of each table that an analysed study fills: one slice, one object delivered, one line
+of the journal. Rounds are interleaved; a transaction counts until it is on the disk.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _LEFT = (
         delivered_at, commitment_requests) SELECT reports.id, 'pacs', 'delivered', 1, 1, created_at, created_at,
         created_at, created_at, 0 FROM reports JOIN results ON results.id = result_id""",
     """INSERT INTO journal (at, study_id, series_id, event, detail)
-        SELECT created_at, series_id, series_id, 'result.recorded', '{}' FROM results""",
+        SELECT created_at, series_id, series_id, 'result.made', '{}' FROM results""",
 )
 
 

@@ -9,8 +9,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, not_, or_, select, union, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    union,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from ichnode.core.lifecycle import SERIES, DeliveryState, JobState, ModelState, SeriesState, sources, target
@@ -65,30 +81,45 @@ class Candidate:
 
 
 def candidates(tx: Connection, rule: Rule) -> Iterator[Candidate]:
-    """Yield the series that may be purged, the one that has been quiet longest first."""
+    """Yield the series that may be purged, the one that has been quiet longest first.
+
+    A page of the oldest is taken by the index alone, and what holds them back is looked up for these few: asked for
+    all at once, a worklist of a million series would be read whole before the first is known.
+    """
     slices = select(func.coalesce(func.sum(_I.c.size), 0)).where(_I.c.series_id == _S.c.id).scalar_subquery()
     reports = (
         select(func.coalesce(func.sum(_P.c.size), 0)).select_from(_P.join(_R)).where(_R.c.series_id == _S.c.id)
     ).scalar_subquery()
-    after: ColumnElement[bool] | None = None
-    while True:
+    oldest = tx.execute(_oldest(rule)).all()
+    while oldest:
         chosen = (
             select(
                 _S.c.id, _S.c.study_id, _ST.c.study_instance_uid, _ST.c.patient_id, _S.c.last_slice_at,
                 (slices + reports).label("bytes"),
             )
             .join(_ST)
-            .where(_may_go(rule))
+            .where(_S.c.id.in_([row.id for row in oldest]), ~_answered_lately(rule), *_free(rule))
             .order_by(_S.c.last_slice_at, _S.c.id)
-            .limit(_PAGE)
         )  # fmt: skip
-        rows = tx.execute(chosen if after is None else chosen.where(after)).all()
-        yield from (Candidate(*row) for row in rows)
-        if len(rows) < _PAGE:
-            return
-        last = rows[-1]
+        yield from (Candidate(*row) for row in tx.execute(chosen).all())
+        last = oldest[-1]
         same = and_(_S.c.last_slice_at == last.last_slice_at, _S.c.id > last.id)
-        after = or_(_S.c.last_slice_at > last.last_slice_at, same)
+        later = and_(_S.c.last_slice_at >= last.last_slice_at, or_(_S.c.last_slice_at > last.last_slice_at, same))
+        oldest = tx.execute(_oldest(rule, later)).all()
+
+
+def _oldest(rule: Rule, *later: ColumnElement[bool]) -> Select[Any]:
+    """Select a page of series by age; state by state, as the index has them."""
+    pages = [
+        select(_S.c.id, _S.c.last_slice_at)
+        .where(_S.c.state == state, _S.c.last_slice_at <= rule.quiet_since, *later)
+        .order_by(_S.c.last_slice_at, _S.c.id)
+        .limit(_PAGE)
+        .subquery()
+        for state in sources(SERIES, "purge")
+    ]
+    found = union_all(*(select(page) for page in pages)).subquery()
+    return select(found).order_by(found.c.last_slice_at, found.c.id).limit(_PAGE)
 
 
 def held(tx: Connection, rule: Rule) -> dict[str, int]:
@@ -189,14 +220,19 @@ def _is_used(tx: Connection, file: str) -> bool:
 
 
 def _may_go(rule: Rule) -> ColumnElement[bool]:
-    return and_(
-        _S.c.state.in_(sources(SERIES, "purge")), *_quiet(rule), *(not_(reason) for reason in _holds(rule).values())
-    )
+    return and_(_S.c.state.in_(sources(SERIES, "purge")), *_quiet(rule), *_free(rule))
 
 
 def _quiet(rule: Rule) -> list[ColumnElement[bool]]:
-    lately = exists().where(_R.c.series_id == _S.c.id, _R.c.created_at > rule.quiet_since)
-    return [_S.c.last_slice_at <= rule.quiet_since, ~lately]
+    return [_S.c.last_slice_at <= rule.quiet_since, ~_answered_lately(rule)]
+
+
+def _answered_lately(rule: Rule) -> ColumnElement[bool]:
+    return exists().where(_R.c.series_id == _S.c.id, _R.c.created_at > rule.quiet_since)
+
+
+def _free(rule: Rule) -> list[ColumnElement[bool]]:
+    return [not_(reason) for reason in _holds(rule).values()]
 
 
 def _holds(rule: Rule) -> dict[str, ColumnElement[bool]]:

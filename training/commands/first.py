@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ichnode.core.identity import digest_of
 from ichnode.inference.memory import keep_memory
 
 from ..crossval import cross_validate
@@ -33,7 +34,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("data", type=Path, help="CT-ICH, imported")
     command.add_argument("--into", type=Path, required=True, help="folder of the bundle")
     command.add_argument("--scores", type=Path, help="also keep the out-of-fold scores in this .npz file")
-    command.add_argument("--work", type=Path, default=Path("build"), help="folder for phantoms")
+    command.add_argument("--work", type=Path, default=Path("build"), help="folder for checkpoint and phantoms")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the recipe")
     command.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:1")
     command.add_argument("--folds", type=int, default=FOLDS, help="parts that the patients are dealt into")
@@ -48,8 +49,9 @@ def run(given: argparse.Namespace) -> int:
     planes = open_planes(given.data)
     with ThreadPoolExecutor(given.threads) as pool:
         heads = list(pool.map(lambda scan: head_from(scan, recipe.preprocessing), planes))
-    kept = given.into.with_name(f"{given.into.name}.run") / "checkpoint.pt"
-    state = RunState(kept, f"{run_id(recipe, planes, SEED, None)}, {given.folds} folds", every_s=300)
+    named = digest_of(run_id(recipe, planes, SEED, None).encode(), str(given.folds).encode())
+    kept = given.work / "first" / f"{named[:16]}.pt"
+    state = RunState(kept, named, every_s=300)
     with processes(given.device) as here:
         setting = Setting(here, tell=teller(), state=state)
         scores, network = cross_validate(heads, recipe, given.folds, SEED, given.work, setting, made())
