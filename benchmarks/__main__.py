@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from . import crowd, documents, growth, inference, pages, receive, record, training, turnaround, viewer
+from . import crowd, documents, engine, growth, inference, pages, receive, record, training, turnaround, viewer
 
 PARTS = {
     "receive": receive.measure,
@@ -15,6 +15,7 @@ PARTS = {
     "turnaround": turnaround.measure,
     "inference": inference.measure,
     "documents": documents.measure,
+    "engine": engine.measure,
     "pages": pages.measure,
     "growth": growth.measure,
     "viewer": viewer.measure,

@@ -24,6 +24,7 @@ from ichnode.channel_section import ChannelSection, check_escalations
 from ichnode.engine_section import EngineSection
 from ichnode.errors import ConfigError
 from ichnode.peer_section import PeerSection
+from ichnode.pool_section import PoolSection, check_pool
 from ichnode.retention_section import RetentionSection
 from ichnode.retrain_section import RetrainSection
 from ichnode.sections import (
@@ -59,6 +60,7 @@ class Settings(Section):
     workitems: WorkitemsSection = WorkitemsSection()
     selection: SelectionSection = SelectionSection()
     engine: EngineSection = EngineSection()
+    pool: PoolSection = PoolSection()
     report: ReportSection = ReportSection()
     retrain: RetrainSection = RetrainSection()
     retention: RetentionSection = RetentionSection()
@@ -102,7 +104,8 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _work_items_can_be_performed(self) -> Self:
+    def _what_is_asked_for_can_be_done(self) -> Self:
+        check_pool(self.engine, self.pool)
         if self.workitems.url and not (self.source.retrieve and self.destinations):
             raise ValueError("workitems.url needs source.retrieve for the input, and [[destinations]] for the output")
         return self
@@ -119,8 +122,7 @@ class Settings(Section):
     @property
     def place(self) -> str:
         """Where this node runs, one at a time in each; on SQLite there is one node, and one place without a name."""
-        is_shared = self.database.url.startswith("postgresql")
-        return (self.node.name or socket.gethostname())[:64] if is_shared else ""
+        return (self.node.name or socket.gethostname())[:64] if self.database.url.startswith("postgresql") else ""
 
     @property
     def database_url(self) -> str:

@@ -28,14 +28,17 @@ def main(memory_bytes: int) -> None:
         file, frames = json.loads(line)
         head: dict[str, Any]
         try:
-            planes, _ = read_hounsfield(Path(file), frames)
+            planes, warned = read_hounsfield(Path(file), frames)
         except BadObject as error:
             head, body = {"code": error.code, "sentence": error.sentence}, b""
         except (MemoryError, OSError) as error:
             sentence = f"The pixel data of a slice cannot be decoded: {type(error).__name__}."
             head, body = {"code": "PIXELS_UNREADABLE", "sentence": sentence}, b""
         else:
-            head, body = {"shape": planes.shape}, planes.tobytes()
+            head, body = (
+                {"shape": planes.shape, "warned": [[one.code, one.sentence] for one in warned]},
+                planes.tobytes(),
+            )
         answers.write(json.dumps(head).encode() + b"\n")
         answers.write(body)
         answers.flush()

@@ -12,6 +12,9 @@ from ichnode.sections import Seconds, Section
 class EngineSection(Section):
     """Where and how the network runs."""
 
+    kind: Literal["local", "ray"] = Field(
+        "local", description="local: a process of this machine; ray: the pool of machines in [pool]."
+    )
     bundle: str = Field(
         "",
         description="Folder of a model bundle, which then is the active model whatever was promoted; "

@@ -59,6 +59,18 @@ class DiskFull(TransientError):
     code = "DISK_FULL"
 
 
+class WorkerLost(TransientError):
+    """The worker of the pool that had the series ended, or is out of reach; another one may take it at once."""
+
+    code = "POOL_WORKER_LOST"
+
+
+class Interrupted(TransientError):
+    """The attempt was cut short by what is no fault of the series, and does not count."""
+
+    code = "INTERRUPTED"
+
+
 class PeerUnreachable(TransientError):
     """A DICOM peer does not answer, or ended the association."""
 

@@ -1,5 +1,7 @@
 """The worker process: torch lives and, if it must, dies here. Started by the daemon as ``python -m ichnode.worker``.
 
+Where the pool analyses, no torch lives here: the pool is asked from here (`ichnode.pooling`).
+
 The first line on standard input is JSON (settings, owner); every further line is a hint that there is work, ``stop``
 asks it to end, and the end of the input means that the node is gone. It says ``ready`` and ``done`` on standard output.
 """
@@ -10,13 +12,13 @@ import json
 import os
 import sys
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ichnode.config import Settings
 from ichnode.errors import IchnodeError
 from ichnode.log import configure, get_logger
+from ichnode.pooling import Asked, work_with_pool
 
 if TYPE_CHECKING:
     from ichnode.inference.engine import Engine
@@ -25,30 +27,25 @@ IDLE_S = 0.5
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the node has asked for; a hint that there is work is not counted."""
-
-    to_look: threading.Event
-    to_stop: threading.Event
-
-
 def main() -> int:
     """Run until told to stop; the exit code is 2 when the model cannot be used."""
     task = json.loads(sys.stdin.readline())
     settings = Settings.model_validate(task["settings"])
     configure(settings.log.level, settings.log.format)
-    asked = _Asked(threading.Event(), threading.Event())
+    asked = Asked(threading.Event(), threading.Event())
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     try:
-        _work(settings, task["owner"], asked)
+        if settings.engine.kind == "ray":
+            work_with_pool(settings, task["owner"], asked, _say)
+        else:
+            _work(settings, task["owner"], asked)
     except IchnodeError as error:
         log.error("worker.cannot_work", code=error.code, remedy=error.sentence)
         return 2
     return 0
 
 
-def _work(settings: Settings, owner: str, asked: _Asked) -> None:
+def _work(settings: Settings, owner: str, asked: Asked) -> None:
     from ichnode.steps.analyse import analyse_next
     from ichnode.steps.illustrate import Readings, illustrate_next, pictures_are_late
     from ichnode.steps.node import open_node
@@ -87,7 +84,7 @@ def _engine(settings: Settings, bundle: Path) -> Engine:
     return engine
 
 
-def _listen(asked: _Asked) -> None:
+def _listen(asked: Asked) -> None:
     for line in sys.stdin:
         if line.strip() == "stop":
             asked.to_stop.set()

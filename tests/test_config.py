@@ -275,6 +275,28 @@ def test_pages_are_not_opened_to_the_network_by_mistake(tmp_path, lines, sentenc
         load(file, environ={})
 
 
+POOL = '[engine]\nkind = "ray"\n[pool]\ntoken_file = "/t"\n'
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ('[engine]\nkind = "ray"\n', "pool.address is needed"),
+        ('[engine]\nkind = "ray"\n[pool]\naddress = "head:6379"\n', "pool.token_file is needed"),
+        (POOL + 'address = "ray://head"\n', "pool.address"),
+        (POOL + 'address = "head:6379"\ncpu_workers = 0\n', "pool.least_workers is more"),
+        (POOL + 'address = "head:6379"\ncpu_workers = 0\nleast_workers = 0\n', "nothing would be analysed"),
+    ],
+)
+def test_a_pool_is_named_and_has_room(refusal, lines, sentence):
+    assert sentence in refusal(lines)
+
+
+def test_a_pool_needs_no_more_than_its_address_and_token(loaded):
+    settings = loaded(POOL + 'address = "head:6379"\n')
+    assert (settings.engine.kind, settings.pool.cpu_workers) == ("ray", 1)
+
+
 @pytest.mark.parametrize(("days", "is_fetched_again"), [(14.5, True), (1, True), (0, False), (15, False)])
 def test_what_is_forgotten_sooner_than_a_look_reaches_back_is_refused(loaded, refusal, days, is_fetched_again):
     source = "[source]\naet = 'PACS'\nretrieve = 'c-get'\n"

@@ -24,7 +24,9 @@ Air is 1 % of values below -500 HU: there is some around every head, and padding
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,8 @@ AIR_HU = -1024
 """Lowest value that leaves this module; padding becomes this."""
 DENSEST_HU = 3071
 """Highest value that leaves this module: the top of the usual 12-bit range, past the densest bone."""
+Decode: TypeAlias = Callable[[Path, Sequence[int], str], tuple[NDArray[np.int16], tuple[Warned, ...]]]
+"""Reads frames of a file: from it, their numbers and its transfer syntax to Hounsfield units and warnings."""
 _WRAPPED_FROM, _WRAP = 3072, 4096
 _TISSUE_HU = (-200, 300)
 _SEEN_SHARE = 0.01

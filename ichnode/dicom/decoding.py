@@ -16,10 +16,12 @@ import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichnode.core.findings import Warned
 from ichnode.dicom.syntaxes import UNCOMPRESSED
 from ichnode.errors import BadObject
 from ichnode.log import get_logger
@@ -27,6 +29,7 @@ from ichnode.log import get_logger
 log = get_logger(__name__)
 
 _MOST_HEADER = 4096
+_Decoded: TypeAlias = tuple[NDArray[np.int16], tuple[Warned, ...]]
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
@@ -39,8 +42,8 @@ class _Child:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | _ONE_THREAD,
         )  # fmt: skip
 
-    def ask(self, path: Path, frames: Sequence[int], timeout_s: float) -> NDArray[np.int16]:
-        """Return frames in Hounsfield units; `OSError` when the child is gone or silent, `BadObject` as it says."""
+    def ask(self, path: Path, frames: Sequence[int], timeout_s: float) -> _Decoded:
+        """Return frames, and warnings; `OSError` when the child is gone or silent, `BadObject` as it says."""
         assert self.process.stdin is not None
         deadline = time.monotonic() + timeout_s
         self.process.stdin.write(json.dumps([str(path), list(frames)]).encode() + b"\n")
@@ -58,7 +61,7 @@ class _Child:
             part = self._some(deadline, len(view) - filled)
             view[filled : filled + len(part)] = part
             filled += len(part)
-        return planes
+        return planes, tuple(Warned(*one) for one in head["warned"])
 
     def end(self) -> None:
         self.process.kill()
@@ -97,6 +100,10 @@ class Decoders:
         weakref.finalize(self, _end_all, self._idle)
 
     def read_hounsfield(self, path: Path, frames: Sequence[int], transfer_syntax_uid: str) -> NDArray[np.int16]:
+        """Return only the planes of `read`."""
+        return self.read(path, frames, transfer_syntax_uid)[0]
+
+    def read(self, path: Path, frames: Sequence[int], transfer_syntax_uid: str) -> _Decoded:
         """Decode frames of one file to Hounsfield units, as `ichnode.dicom.pixels.read_hounsfield`.
 
         Uncompressed ones need no decoder and are read here.
@@ -109,11 +116,11 @@ class Decoders:
         if transfer_syntax_uid in UNCOMPRESSED:
             from ichnode.dicom.pixels import read_hounsfield  # and pydicom with it, which few commands need
 
-            return read_hounsfield(path, frames)[0]
+            return read_hounsfield(path, frames)
         with self._free:
             child = self._take()
             try:
-                planes = child.ask(path, frames, self._timeout_s)
+                decoded = child.ask(path, frames, self._timeout_s)
             except OSError as error:
                 child.end()
                 remedy = (
@@ -129,7 +136,7 @@ class Decoders:
                 child.end()
                 raise
             self._put(child)
-            return planes
+            return decoded
 
     def close(self) -> None:
         """End the children that are idle; the next request would start one again."""

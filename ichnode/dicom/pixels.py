@@ -18,7 +18,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from ichnode.core.findings import Warned
-from ichnode.core.hounsfield import NotHounsfieldError, to_hounsfield
+from ichnode.core.hounsfield import Decode, NotHounsfieldError, to_hounsfield
 from ichnode.core.slices import Slice
 from ichnode.dicom.codestreams import check_frame
 from ichnode.dicom.header import inflates_within, parse_file
@@ -61,7 +61,7 @@ _DECODER_FAILURES = (
 
 
 def read_volume(
-    slices: Sequence[Slice], files: Sequence[Path], pseudonyms: bool = False
+    slices: Sequence[Slice], files: Sequence[Path], pseudonyms: bool = False, *, decode: Decode | None = None
 ) -> tuple[NDArray[np.int16], tuple[Warned, ...]]:
     """Decode the slices of a series, in the order given.
 
@@ -73,6 +73,8 @@ def read_volume(
         The file of each slice; frames of one file may stand anywhere.
     pseudonyms : bool
         As `ichnode.dicom.header.parse_file`.
+    decode : callable, optional
+        Used in place of `read_hounsfield`, as that of `ichnode.dicom.decoding.Decoders`.
 
     Returns
     -------
@@ -94,7 +96,11 @@ def read_volume(
     for index, file in enumerate(files):
         frames_of.setdefault(file, []).append(index)
     for file, indices in frames_of.items():
-        planes, said = read_hounsfield(file, [slices[i].frame for i in indices], pseudonyms)
+        frames = [slices[i].frame for i in indices]
+        if decode is None:
+            planes, said = read_hounsfield(file, frames, pseudonyms)
+        else:
+            planes, said = decode(file, frames, slices[indices[0]].transfer_syntax_uid)
         if planes.shape[1:] != volume.shape[1:]:
             raise BadObject("A slice has another matrix than its header says.", "PIXELS_UNREADABLE")
         volume[indices] = planes

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ichnode.core.hounsfield import Decode
 from ichnode.errors import BundleError
 from ichnode.inference.activation import class_activation, on_image, pulls, stage_of
 from ichnode.inference.agreement import compare, drawn_head
@@ -47,6 +48,9 @@ class Engine:
     device : str
         ``cpu`` or ``cuda:0`` and the like.
     """
+
+    decode: Decode | None = None
+    """Nobody else reads pixels: a crash costs the one series that this process has in hand."""
 
     def __init__(self, bundle: Bundle, network: CnnLstm, device: torch.device) -> None:
         self.bundle = bundle

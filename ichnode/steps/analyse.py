@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ichnode.inference.engine import Engine
+from ichnode.inference.reader import SeriesReader
 from ichnode.log import get_logger
 from ichnode.reporting.formats import FORMATS
 from ichnode.steps.assemble import look_at
@@ -17,7 +17,7 @@ from ichnode.worklist.jobs import Job
 log = get_logger(__name__)
 
 
-def analyse_next(node: Node, engine: Engine, owner: str, readings: Readings | None = None) -> bool:
+def analyse_next(node: Node, engine: SeriesReader, owner: str, readings: Readings | None = None) -> bool:
     """Analyse one series. What its answer says is filed at once; what it shows is `ichnode.steps.illustrate`'s.
 
     Parameters
@@ -48,13 +48,14 @@ def analyse_next(node: Node, engine: Engine, owner: str, readings: Readings | No
     return True
 
 
-def _analyse(node: Node, engine: Engine, job: Job, readings: Readings | None) -> None:
+def _analyse(node: Node, engine: SeriesReader, job: Job, readings: Readings | None) -> None:
     look = look_at(tuple(f.slice for f in job.filed), node.selection)
     files = [node.spool.path(f.file) for f in job.filed]
     read = interpret(engine, look, files, job.missing, job.conflicts)
     shown = read.reading is not None and (read.explained or any(FORMATS[name].shows for name in node.wanted_formats))
     done = file_outcome(
-        node, job, read.outcome, engine.bundle, read.seconds, read.images, pictures_follow=bool(shown)
+        node, job, read.outcome, engine.bundle, read.seconds, read.images, pictures_follow=bool(shown),
+        read_by=engine.computed_by,
     )  # fmt: skip
     if done and shown and readings is not None:
         readings.keep(job, engine, read)

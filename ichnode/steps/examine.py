@@ -43,7 +43,7 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Look at port, peers, certificates, disk, worklist, decoders, model, destinations, channels and clock, in turn."""
+    """Look at port, peers, certificates, disk, worklist, decoders, model, pool, destinations, channels and clock."""
     yield _port(settings)
     yield _peers(settings)
     yield from _tls(settings)
@@ -52,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _worklist(settings)
     yield _decoders()
     yield _model(settings)
+    yield from _pool(settings)
     yield from (_destination(settings, number) for number in range(len(settings.destinations)))
     if not settings.destinations:
         yield Check("destinations", "none", "Add a [[destinations]] entry, or results stay on this machine.")
@@ -231,6 +232,13 @@ def _model(settings: Settings) -> Check:
     except PermanentError as error:
         return Check("model", "cannot be used", error.sentence)
     return Check("model", f"{bundle.name} {bundle.version}, digest {bundle.digest[:12]}, research use only")
+
+
+def _pool(settings: Settings) -> Iterator[Check]:
+    if settings.engine.kind == "ray":
+        from ichnode.steps.examine_pool import examine_pool
+
+        yield examine_pool(settings)
 
 
 def _destination(settings: Settings, number: int) -> Check:

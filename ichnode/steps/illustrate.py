@@ -6,16 +6,16 @@ The answer itself never waits for them. What is needed is in the worker's memory
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
 
-from ichnode.inference.engine import Engine
+from ichnode.inference.reader import SeriesReader
 from ichnode.log import get_logger
 from ichnode.reporting.formats import FORMATS
 from ichnode.steps.assemble import look_at
 from ichnode.steps.attempt import attempt
 from ichnode.steps.interpret import Interpretation, interpret, with_heat
-from ichnode.steps.load import load_engine
 from ichnode.steps.node import Node
 from ichnode.steps.report import answer_of, kept_heat, made, model_facts
 from ichnode.worklist import jobs, results
@@ -32,18 +32,21 @@ log = get_logger(__name__)
 class Readings:
     """The series that were read last, each with the engine that read it, until their pictures are made."""
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple[int, int], tuple[Engine, Interpretation]] = {}
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._kept: dict[tuple[int, int], tuple[SeriesReader, Interpretation]] = {}
 
-    def keep(self, job: Job, engine: Engine, read: Interpretation) -> None:
-        """Keep what was read of a series; the oldest goes when there are more than `MOST_KEPT`."""
-        self._kept[job.series_id, job.revision] = engine, read
-        while len(self._kept) > MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
+    def keep(self, job: Job, engine: SeriesReader, read: Interpretation) -> None:
+        """Keep what was read of a series; the oldest goes when there are too many."""
+        with self._lock:
+            self._kept[job.series_id, job.revision] = engine, read
+            while len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
 
-    def take(self, job: Job) -> tuple[Engine, Interpretation] | None:
+    def take(self, job: Job) -> tuple[SeriesReader, Interpretation] | None:
         """Return what was kept, and forget it."""
-        return self._kept.pop((job.series_id, job.revision), None)
+        with self._lock:
+            return self._kept.pop((job.series_id, job.revision), None)
 
 
 def pictures_are_late(node: Node) -> bool:
@@ -52,7 +55,7 @@ def pictures_are_late(node: Node) -> bool:
         return jobs.has_waited(tx, "illustrate", node.now() - timedelta(seconds=PATIENCE_S))
 
 
-def illustrate_next(node: Node, engine: Engine, owner: str, readings: Readings) -> bool:
+def illustrate_next(node: Node, engine: SeriesReader, owner: str, readings: Readings) -> bool:
     """Make the pictures of the answer that has waited longest for them.
 
     Returns
@@ -73,7 +76,7 @@ def illustrate_next(node: Node, engine: Engine, owner: str, readings: Readings) 
     return True
 
 
-def _illustrate(node: Node, engine: Engine, job: Job, readings: Readings) -> None:
+def _illustrate(node: Node, engine: SeriesReader, job: Job, readings: Readings) -> None:
     kept = readings.take(job)
     with node.worklist.read() as tx:
         of = results.unillustrated(tx, job)
@@ -98,9 +101,11 @@ def _illustrate(node: Node, engine: Engine, job: Job, readings: Readings) -> Non
     )  # fmt: skip
 
 
-def _read_again(node: Node, engine: Engine, job: Job, of: Unillustrated) -> tuple[Engine, Interpretation]:
+def _read_again(node: Node, engine: SeriesReader, job: Job, of: Unillustrated) -> tuple[SeriesReader, Interpretation]:
     """Read a series anew, by the model that has answered it."""
     if engine.bundle.digest != of.model_digest:
+        from ichnode.steps.load import load_engine
+
         engine = load_engine(node.settings, node.models.path(of.model_digest))
     look = look_at(tuple(filed.slice for filed in job.filed), node.selection)
     files = [node.spool.path(filed.file) for filed in job.filed]

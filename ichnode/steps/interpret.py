@@ -6,23 +6,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichnode.core.brain import brain_hu, no_brain_seen
-from ichnode.core.findings import CLASSES, Finding, Outcome, Verdict, Warned, findings_from, verdict_of
+from ichnode.core.explained import explained
+from ichnode.core.findings import CLASSES, Outcome, Verdict, Warned, findings_from, verdict_of
 from ichnode.core.images import SeriesImages
 from ichnode.core.reasons import because
 from ichnode.core.slices import Slice
 from ichnode.dicom.pixels import read_volume
 from ichnode.errors import BadObject
-from ichnode.inference.engine import Engine
-from ichnode.inference.reading import Reading
+from ichnode.inference.reader import SeriesReader
 from ichnode.steps.assemble import Look
-
-MOST_MAPS = 12
-"""Heat maps of one series: more slices than that nobody looks at one by one, and each costs time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,14 +34,14 @@ class Interpretation:
         How long each stage took: ``load`` and ``inference``; ``explain`` once heat maps were asked for.
     images : SeriesImages
         What was read, and once `with_heat` made them the heat maps; there are none where nothing was found.
-    reading : Reading or None
+    reading : `ichnode.inference.reading.Reading`, that of the pool, or None
         What it takes to make them; None where no network has read the series.
     """
 
     outcome: Outcome
     seconds: dict[str, float]
     images: SeriesImages
-    reading: Reading | None = None
+    reading: Any = None
 
     @property
     def explained(self) -> dict[int, str]:
@@ -52,7 +50,7 @@ class Interpretation:
 
 
 def interpret(
-    engine: Engine, look: Look, files: Sequence[Path], missing: str | None = None, conflicts: int = 0
+    engine: SeriesReader, look: Look, files: Sequence[Path], missing: str | None = None, conflicts: int = 0
 ) -> Interpretation:
     """Decode, score and judge one eligible series. Why is for `with_heat`: the answer does not wait for it.
 
@@ -74,7 +72,7 @@ def interpret(
     """
     begun = time.perf_counter()
     slices = [look.slices[i] for i in look.geometry.order]
-    volume, pixel_warnings = read_volume(slices, [files[i] for i in look.geometry.order])
+    volume, pixel_warnings = read_volume(slices, [files[i] for i in look.geometry.order], decode=engine.decode)
     images = _images(slices, volume)
     loaded = time.perf_counter()
     warnings = _once([*look.geometry.warnings, *look.eligibility.warnings, *pixel_warnings])
@@ -99,7 +97,7 @@ def interpret(
     return Interpretation(outcome, {"load": loaded - begun, "inference": scored - loaded}, images, reading)
 
 
-def with_heat(engine: Engine, read: Interpretation) -> Interpretation:
+def with_heat(engine: SeriesReader, read: Interpretation) -> Interpretation:
     """Add the heat maps of what was found, made by the engine that has read the series."""
     heat_class = read.explained
     if read.reading is None or not heat_class:
@@ -114,32 +112,6 @@ def _measures(volume: NDArray[np.int16], spacing_mm: float | None) -> dict[str, 
     return {name: round(value, 3) for name, value in found.items() if value is not None}
 
 
-def explained(scores: Sequence[Sequence[float]], findings: Sequence[Finding]) -> dict[int, str]:
-    """Choose the slices that get a heat map, and the class that each map explains.
-
-    Every slice on which some class reaches its threshold, at most `MOST_MAPS`: key slices first, then the highest
-    scores of `any`. The class is `any` where it reaches its threshold, else the highest of those that do.
-
-    Parameters
-    ----------
-    scores : sequence of shape (slices, 6)
-    findings : sequence of Finding
-        One per class, in the order of `CLASSES`.
-
-    Returns
-    -------
-    dict of slice index to class name, in the order of the slices; empty where nothing was found.
-    """
-    key = {index for finding in findings for index in finding.key_slices}
-    classes: dict[int, str] = {}
-    for index, row in enumerate(scores):
-        over = [column for column, finding in enumerate(findings) if row[column] >= finding.threshold]
-        if over:
-            classes[index] = CLASSES[0 if over[0] == 0 else max(over, key=lambda column: row[column])]
-    chosen = sorted(classes, key=lambda index: (index not in key, -scores[index][0]))[:MOST_MAPS]
-    return {index: classes[index] for index in sorted(chosen)}
-
-
 def _images(slices: Sequence[Slice], volume: NDArray[np.int16]) -> SeriesImages:
     first = slices[0]
     positions = tuple(s.position_mm for s in slices if s.position_mm is not None)
@@ -148,7 +120,7 @@ def _images(slices: Sequence[Slice], volume: NDArray[np.int16]) -> SeriesImages:
     return SeriesImages(volume, first.pixel_spacing_mm, {}, {}, first.orientation, positions, first.thickness_mm)
 
 
-def _heat(engine: Engine, reading: Reading, heat_class: dict[int, str]) -> dict[int, NDArray[np.float32]]:
+def _heat(engine: SeriesReader, reading: Any, heat_class: dict[int, str]) -> dict[int, NDArray[np.float32]]:
     maps = engine.activations(reading, [(index, CLASSES.index(name)) for index, name in heat_class.items()])
     return dict(zip(heat_class, maps, strict=True))
 

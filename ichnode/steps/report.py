@@ -15,7 +15,7 @@ from ichnode.core.identity import derived_uid, digest_of
 from ichnode.core.images import SeriesImages
 from ichnode.core.reasons import because
 from ichnode.dicom.dataset import header_dataset
-from ichnode.errors import IchnodeError, TransientError
+from ichnode.errors import IchnodeError, Interrupted, TransientError, WorkerLost
 from ichnode.inference.bundle import Bundle
 from ichnode.log import get_logger
 from ichnode.reporting.facts import Answer, DeviceFacts, ModelFacts, ReportIdentity, ReportReference
@@ -23,7 +23,7 @@ from ichnode.reporting.formats import FORMATS, Format
 from ichnode.steps.node import Node
 from ichnode.steps.recover import free_leases
 from ichnode.storage.atomic import write_durable
-from ichnode.worklist import jobs, results
+from ichnode.worklist import jobs, models, results
 from ichnode.worklist.assembly import Filed
 from ichnode.worklist.jobs import Job
 from ichnode.worklist.reports import ReportRow
@@ -61,18 +61,22 @@ def report_next(node: Node) -> bool:
 
 
 def put_back(node: Node, job: Job, error: TransientError) -> None:
-    """Return a job to the queue after a transient failure."""
+    """Return a job to the queue after a transient failure; what is no fault of the series costs it no attempt."""
+    delay_s = 0.0 if isinstance(error, WorkerLost) else 5.0 * 2**job.attempts
     with node.worklist.write() as tx:
-        jobs.try_again(
-            tx, node.now(), job, error.sentence, 5.0 * 2**job.attempts, node.settings.engine.max_attempts,
-            because("ANALYSIS_FAILED", error.sentence.rstrip(".")),
-        )  # fmt: skip
+        if isinstance(error, Interrupted):
+            jobs.give_back(tx, node.now(), job, error.code)
+        else:
+            jobs.try_again(
+                tx, node.now(), job, error.sentence, delay_s, node.settings.engine.max_attempts,
+                because("ANALYSIS_FAILED", error.sentence.rstrip(".")),
+            )  # fmt: skip
     log.warning("job.again", series=job.series_id, code=error.code, remedy=error.sentence)
 
 
 def file_outcome(
     node: Node, job: Job, outcome: Outcome, bundle: Bundle | None, seconds: dict[str, float],
-    images: SeriesImages | None = None, *, pictures_follow: bool = False,
+    images: SeriesImages | None = None, *, pictures_follow: bool = False, read_by: str | None = None,
 ) -> bool:  # fmt: skip
     """Make the answer in every format that a destination wants, and commit result, job's end and deliveries together.
 
@@ -82,11 +86,18 @@ def file_outcome(
         For the formats that show something; None where the pixels were not read.
     pictures_follow : bool
         Whether only the words are made now, and `ichnode.steps.illustrate` makes the rest.
+    read_by : str or None
+        Where it was read and by what, for the journal.
 
     Returns
     -------
     bool
         False when the job was superseded meanwhile; its work is discarded.
+
+    Raises
+    ------
+    Interrupted
+        Another model than that of `bundle` is active by now: no old one answers.
     """
     begun = time.perf_counter()
     with node.worklist.write() as tx:
@@ -99,8 +110,12 @@ def file_outcome(
     heat_file = None if pictures_follow else kept_heat(node, images)
     seconds = {**seconds, "report": time.perf_counter() - begun}
     with node.worklist.write() as tx:
+        if model is not None and models.is_outdated(tx, model.digest):
+            raise Interrupted("Another model became active meanwhile; the series is read by that one.", "MODEL_CHANGED")
         made_by = (model.name, model.version, model.digest) if model else None
-        done = results.finish(tx, node.now(), job, outcome, made_by, seconds, rows, wanted, heat_file, pictures_follow)
+        done = results.finish(
+            tx, node.now(), job, outcome, made_by, seconds, rows, wanted, heat_file, pictures_follow, read_by
+        )
     log.info(
         "result.made" if done else "result.discarded", series=job.series_id, revision=job.revision,
         verdict=str(outcome.verdict), reason=outcome.reason.code if outcome.reason else None,

@@ -34,9 +34,17 @@ _WORDS: dict[str, Callable[[Detail], str]] = {
     ),
     "job.again": lambda d: f"Attempt {d['attempt']} did not succeed; it is tried again",
     "job.released": lambda d: f"The worker ended in the middle of attempt {d['attempt']}; it is tried again",
+    "job.given_back": lambda d: (
+        "Another model became active meanwhile: it is read by that one"
+        if d["because"] == "MODEL_CHANGED"
+        else "The analysis pool is away: it waits, and the attempt does not count"
+    ),
     "job.failed": lambda d: f"Failed: {d['reason']}",
     "job.retried": _plain("Queued again by hand"),
-    "result.made": lambda d: f"Answer of revision {d['revision']}: {str(d['verdict']).replace('_', ' ')}",
+    "result.made": lambda d: (
+        f"Answer of revision {d['revision']}: {str(d['verdict']).replace('_', ' ')}"
+        + (f", read on {d['read_by']}" if d.get("read_by") else "")
+    ),
     "result.illustrated": lambda d: f"Heat maps kept, {d['pictures']} picture(s) made of the answer",
     "result.retracted": lambda d: f"Answer of revision {d['revision']} taken back: {d['because']}",
     "result.rejected": lambda d: f"{d['notes']} rejection note(s) for those who have it",

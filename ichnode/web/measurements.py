@@ -133,7 +133,7 @@ class Measurements:
         yield _gauge("ichnode_info", "Version of the node.", ("version",), {(version("ichnode"),): 1})
         yield _gauge("ichnode_start_time_seconds", "When the node started, in seconds since the epoch.", (),
                      {(): started.timestamp()} if isinstance(started, datetime) else {})  # fmt: skip
-        known = ("not started", "loading", "ready", "ended")
+        known = ("not started", "loading", "unreachable", "no worker", "ready", "ended")
         yield _gauge("ichnode_worker_state", "1 for the state that the analysing worker is in.", ("state",),
                      {(one,): float(one == state) for one in known})  # fmt: skip
         device = boot.get("worker_device")

@@ -91,6 +91,10 @@ def worries(facts: dict[str, Any], scanners: Mapping[str, Sequence[Drawn]], now:
     started, state = facts["started_at"], facts["worker"]["state"]
     if state == "ended":
         found.append("The worker has ended; it is started again. The log says why.")
+    elif state == "unreachable":
+        found.append("The analysis pool does not answer: series wait. Start its head; `ichnode doctor` says more.")
+    elif state == "no worker":
+        found.append("The analysis pool has no worker: series wait. Add a machine that has what [pool] asks for.")
     elif state != "ready" and started and now - started > NOT_READY_FOR:
         found.append(f"The worker is not ready ({state}): slices are received and wait. The log says why.")
     if (oldest := facts["queue"]["oldest_at"]) and now - oldest > QUEUED_FOR:

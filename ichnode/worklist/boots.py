@@ -43,7 +43,10 @@ def end_boot(tx: Connection, at: datetime, boot_id: str) -> None:
 
 
 def worker_is(tx: Connection, at: datetime, boot_id: str, state: str, device: str | None = None) -> None:
-    """Record what the worker of a boot is: ``loading``, ``ready`` on a device, or ``ended``."""
+    """Record what the worker of a boot is: ``loading``, ``ready`` on a device, or ``ended``.
+
+    Of a pool, ``unreachable`` and ``no worker`` as well.
+    """
     values = {"worker_state": state, "worker_at": at, "worker_device": device}
     tx.execute(update(_B).where(_B.c.id == boot_id).values(values))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from ichnode.core.findings import Warned
 from ichnode.core.lifecycle import JOB, JobState, advance, sources, target
@@ -106,6 +106,18 @@ def try_again(
         fail(tx, now, job, error, poison)
     elif _mine(tx, job, "try_again", error=error, not_before=now + timedelta(seconds=delay_s)):
         note(tx, now, "job.again", job.study_id, job.series_id, attempt=job.attempts)
+
+
+def give_back(tx: Connection, now: datetime, job: Job, because: str) -> None:
+    """Put a job back that was cut short by no fault of its own: it is due at once, and the attempt does not count."""
+    if _mine(tx, job, "try_again", error=None, not_before=now, attempts=job.attempts - 1):
+        note(tx, now, "job.given_back", job.study_id, job.series_id, because=because)
+
+
+def waiting(tx: Connection, now: datetime, kind: str, most: int = 1000) -> int:
+    """Return how many jobs are due, or `most` where there are more."""
+    due = select(_J.c.id).where(_J.c.kind == kind, _J.c.state == JobState.QUEUED, _J.c.not_before <= now).limit(most)
+    return tx.scalar(select(func.count()).select_from(due.subquery())) or 0
 
 
 def fail(tx: Connection, now: datetime, job: Job, error: str, reason: Warned) -> None:

@@ -158,6 +158,12 @@ def record_judgement(tx: Connection, now: datetime, digest: str, judgement: dict
     _note(tx, now, "judged", digest, passed=judgement["passed"], failed=failed, against=judgement["against"])
 
 
+def is_outdated(tx: Connection, digest: str) -> bool:
+    """Tell whether another model than this one is active."""
+    now = active(tx)
+    return now is not None and now.digest != digest
+
+
 def active(tx: Connection) -> ModelRow | None:
     """Return the model whose answers are sent."""
     return _only(tx, ModelState.ACTIVE)

@@ -96,7 +96,7 @@ def _last_offered(tx: Connection, of_results: ColumnElement[bool]) -> list[Repor
 def finish(
     tx: Connection, now: datetime, job: Job, outcome: Outcome, model: tuple[str, str, str] | None,
     seconds: dict[str, float], reports: list[ReportRow], wanted: Mapping[str, Sequence[str]],
-    heat_file: str | None = None, pictures_follow: bool = False,
+    heat_file: str | None = None, pictures_follow: bool = False, read_by: str | None = None,
 ) -> bool:  # fmt: skip
     """Commit a job's end: result, reports, one delivery per report and destination; older results step back.
 
@@ -109,6 +109,8 @@ def finish(
     wanted : mapping of format to names of destinations
     heat_file : str or None
         Name in the spool of the heat maps that explain the result.
+    read_by : str or None
+        Device, and machine of the pool, that read it; for the journal.
 
     Returns
     -------
@@ -143,7 +145,8 @@ def finish(
     look_again(tx, now, job.study_id)
     note(
         tx, now, "result.made", job.study_id, job.series_id, revision=job.revision, verdict=str(outcome.verdict),
-        reason=outcome.reason.code if outcome.reason else None, **_waited(tx, now, job.series_id),
+        reason=outcome.reason.code if outcome.reason else None, read_by=read_by or None,
+        **_waited(tx, now, job.series_id),
     )  # fmt: skip
     return True
 

@@ -17,7 +17,7 @@ boots = Table(
     Column("started_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     Column("version", String(32), nullable=False),
-    Column("worker_state", String(16)),  # loading, ready, ended
+    Column("worker_state", String(16)),  # loading, ready, ended; of a pool, unreachable, no worker
     Column("worker_at", UtcTime),  # since when
     Column("worker_device", String(64)),
     Column("place", String(64)),  # where the node runs; one at a time in each

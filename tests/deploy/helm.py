@@ -25,7 +25,8 @@ LIBRARY = (
 )
 _KINDS = {
     "/api/v1": {"configmaps": "ConfigMap", "services": "Service", "secrets": "Secret"},
-    "/apis/apps/v1": {"statefulsets": "StatefulSet"},
+    "/apis/apps/v1": {"statefulsets": "StatefulSet", "deployments": "Deployment"},
+    "/apis/autoscaling/v2": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
     "/apis/networking.k8s.io/v1": {"networkpolicies": "NetworkPolicy"},
 }
 _OPTIONS = {
@@ -50,8 +51,8 @@ class _Cluster(BaseHTTPRequestHandler):
         elif path == "/apis":
             groups = [
                 {"name": name, "versions": [one], "preferredVersion": one}
-                for name in ("apps", "networking.k8s.io")
-                for one in [{"groupVersion": f"{name}/v1", "version": "v1"}]
+                for name, version in (("apps", "v1"), ("autoscaling", "v2"), ("networking.k8s.io", "v1"))
+                for one in [{"groupVersion": f"{name}/{version}", "version": version}]
             ]
             self._answer(200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         elif path in _KINDS:

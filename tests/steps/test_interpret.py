@@ -7,10 +7,11 @@ from ichnode_training.phantom import make_head
 from ichnode_training.phantom_dicom import write_dicom
 
 from ichnode.core.eligibility import SelectionPolicy
+from ichnode.core.explained import MOST_MAPS, explained
 from ichnode.core.findings import CLASSES, Verdict, findings_from
 from ichnode.inference.engine import Engine
 from ichnode.steps.explain import explain
-from ichnode.steps.interpret import MOST_MAPS, explained, interpret, with_heat
+from ichnode.steps.interpret import interpret, with_heat
 
 POLICY = SelectionPolicy(min_slices=5, min_extent_mm=40.0)
 HALF = dict.fromkeys(CLASSES, 0.5)

@@ -215,6 +215,11 @@ def test_not_all_is_well_while_the_worker_loads_for_long_or_an_analysis_waits(pe
     said = words(visit.get("/node").text)
     assert "The worker is not ready (loading)" in said
     assert "has been waiting" not in said
+    for state, sentence in (("unreachable", "pool does not answer"), ("no worker", "pool has no worker")):
+        with people.worklist.write() as tx:
+            boots.worker_is(tx, people.now(), "boot", state)
+        said = words(visit.get("/node").text)
+        assert sentence in said and "The worker is not ready" not in said
     with people.worklist.write() as tx:
         boots.worker_is(tx, people.now(), "boot", "ready")
     people.now.forward(1500)

@@ -88,6 +88,31 @@ def test_a_transient_failure_comes_back_after_its_delay(worklist, clock):
     assert events(worklist)[-2:] == ["job.again", "job.claimed"]
 
 
+def test_what_is_given_back_is_due_at_once_and_the_attempt_does_not_count(worklist, clock):
+    closed_series(worklist, clock)
+    for _ in range(5):
+        job = claim(worklist, clock)
+        assert job.attempts == 1
+        with worklist.write() as tx:
+            jobs.give_back(tx, clock(), job, "POOL_AWAY")
+            assert jobs.waiting(tx, clock(), "analyse") == 1
+    with worklist.write() as tx:
+        jobs.give_back(tx, clock(), job, "POOL_AWAY")
+    assert events(worklist).count("job.given_back") == 5, "who no longer has it changes nothing"
+
+
+def test_only_what_is_due_is_counted_as_waiting(worklist, clock):
+    closed_series(worklist, clock)
+    job = claim(worklist, clock)
+    with worklist.write() as tx:
+        assert jobs.waiting(tx, clock(), "analyse") == 0, "it is in hand"
+        jobs.try_again(tx, clock(), job, "busy", 60, 3, POISON)
+        assert jobs.waiting(tx, clock(), "analyse") == 0, "it is due later"
+        clock.forward(61)
+        assert jobs.waiting(tx, clock(), "analyse") == 1
+        assert jobs.waiting(tx, clock(), "report") == 0
+
+
 def test_the_last_transient_failure_is_a_failure_that_is_reported(worklist, clock):
     closed_series(worklist, clock)
     for _ in range(3):
