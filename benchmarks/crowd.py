@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.peers import wait_until
+
 from .bench_node import AET, BenchNode, running_node, send, write_series
 from .record import Record, median
 
@@ -27,11 +29,13 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
     """Measure what the sender waits for, and what the node takes; a refusal or an error ends the benchmark."""
     series = write_series(folder / "series")
     found: dict[str, list[float]] = {}
+    worklist = folder / "crowd" / "data" / "worklist.sqlite"
     with running_node(folder / "crowd", **_ROOM) as node:
         _crowd(node, "first", series)  # its threads and buffers are made
         before = _bytes(node)
         for turn in range(rounds):
             for beside in (False, True):
+                wait_until(lambda: _is_done(worklist), 300, "all that came before is answered")
                 with _heads(node, f"{turn}", series) if beside else _nothing():
                     told = _crowd(node, f"{turn} {beside}", series)
                 way = "while-analysing" if beside else "alone"
@@ -41,8 +45,7 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
                 found.setdefault(f"{way}.slices-a-second", []).append(rate)
                 say(f"crowd, round {turn + 1}, {way}: {rate:.0f} slices/s, p99 {told['p99_ms']:.0f} ms")
         growth = (_bytes(node) - before) / 2**20
-        with closing(sqlite3.connect(folder / "crowd" / "data" / "worklist.sqlite")) as worklist:
-            (analysed,) = worklist.execute("SELECT count(*) FROM results WHERE model_name IS NOT NULL").fetchone()
+        analysed = _count(worklist, "results WHERE model_name IS NOT NULL")
     note = f"{ASSOCIATIONS} associations of {SLICES} slices each; no refusal, no error; durable before each answer"
     records = [
         median(f"crowd.{name}", values, "slices/s" if name.endswith("second") else "ms", COMMAND, note=note)
@@ -50,6 +53,17 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
     ]
     grown = f"of the receiving processes, after {2 * rounds * ASSOCIATIONS * SLICES} slices; {analysed} heads analysed"
     return [*records, median("crowd.growth", [growth], "MiB", COMMAND, note=grown)]
+
+
+def _is_done(worklist: Path) -> bool:
+    receiving = _count(worklist, "series WHERE state = 'receiving'")
+    return not receiving + _count(worklist, "jobs WHERE state IN ('queued', 'running')")
+
+
+def _count(worklist: Path, what: str) -> int:
+    with closing(sqlite3.connect(worklist)) as rows:
+        (number,) = rows.execute(f"SELECT count(*) FROM {what}").fetchone()
+    return int(number)
 
 
 def _crowd(node: BenchNode, seed: str, series: Path) -> dict[str, float]:
