@@ -150,9 +150,19 @@ class NoAnswer(PeerUnreachable):
 
 
 class NoSuchService(PeerRefused):
-    """There is an HTTP server, and nothing that takes this request at this path."""
+    """There is an HTTP server, and nothing that takes this request at this path.
+
+    Parameters
+    ----------
+    status : int
+        The HTTP status that says so: 404, 405 or 501.
+    """
 
     code = "NO_SUCH_SERVICE"
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 def _check(web: WebRemote, code: int, retry_after: str) -> None:
@@ -167,7 +177,7 @@ def _check(web: WebRemote, code: int, retry_after: str) -> None:
         raise PeerRefused(f"{_called(web)} sends the node elsewhere (HTTP {code}): put the right address into url.")
     if code in (404, 405, 501):
         raise NoSuchService(
-            f"{_called(web)} has no such service (HTTP {code}): correct url, or enable {web.service} there."
+            f"{_called(web)} has no such service (HTTP {code}): correct url, or enable {web.service} there.", code
         )
     if code in _BUSY:
         again_in_s = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0

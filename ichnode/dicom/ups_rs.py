@@ -9,12 +9,14 @@ from enum import Enum
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import httpx2
 from pydicom.dataset import Dataset
 
 from ichnode.core.identity import is_uid
 from ichnode.core.workitem import SCHEDULED, CodedEntry, Workitem
 from ichnode.dicom.qido import pages
 from ichnode.dicom.workitem_json import read_workitem
+from ichnode.errors import PeerRefused
 from ichnode.https import NoSuchService, WebAnswer, WebRemote, ask, connected
 from ichnode.workitems_section import WorkitemsSection, coded_entry
 
@@ -77,7 +79,9 @@ def retrieve(web: WebRemote, uid: str) -> Workitem | None:
     with connected(web) as client:
         try:
             answer = ask(web, client, "GET", _path(uid))
-        except NoSuchService:
+        except NoSuchService as error:
+            if _has(web, client, uid, error):
+                raise
             return None
     if answer.code == 410:
         return None
@@ -102,7 +106,8 @@ def update(web: WebRemote, uid: str, transaction_uid: str, changes: Dataset) -> 
     PeerUnreachable, PeerRefused
     """
     changes.TransactionUID = transaction_uid
-    return _change(web, "POST", f"{_path(uid)}?{urlencode({'transaction-uid': transaction_uid})}", changes)
+    path = f"{_path(uid)}?{urlencode({'transaction-uid': transaction_uid})}"
+    return _change(web, uid, "POST", path, changes, "does not let its work items be updated: enable that there")
 
 
 def change_state(web: WebRemote, uid: str, transaction_uid: str, state: str, requester: str = "") -> Said:
@@ -114,17 +119,42 @@ def change_state(web: WebRemote, uid: str, transaction_uid: str, state: str, req
     """
     change = Dataset()
     change.ProcedureStepState, change.TransactionUID = state, transaction_uid
-    return _change(web, "PUT", f"{_path(uid)}/state" + (f"/{quote(requester, safe='')}" if requester else ""), change)
+    path = f"{_path(uid)}/state" + (f"/{quote(requester, safe='')}" if requester else "")
+    advice = "correct requester" if requester else "set requester, which some services want"
+    return _change(web, uid, "PUT", path, change, f"does not let the state of its work items be changed: {advice}")
 
 
-def _change(web: WebRemote, method: str, path: str, changes: Dataset) -> Said:
+def _change(web: WebRemote, uid: str, method: str, path: str, changes: Dataset, fault: str) -> Said:
     body = json.dumps(changes.to_json_dict()).encode()
     with connected(web) as client:
         try:
             answer = ask(web, client, method, path, [body], {**_JSON, "Content-Length": str(len(body))})
-        except NoSuchService:
-            return Said.GONE
+        except NoSuchService as error:
+            if error.status == 404 and not _has(web, client, uid, error):
+                return Said.GONE
+            raise PeerRefused(f"{web.name} ({web.url}) {fault} (HTTP {error.status}).") from None
     return _said(answer)
+
+
+def _has(web: WebRemote, client: httpx2.Client, uid: str, error: NoSuchService) -> bool:
+    """Tell whether the service has an item at which it answered that there is nothing there.
+
+    So answers a gateway as well while the service behind it is put in place anew, and a wrong url: the item is gone
+    only where the service answers a search, and then has the item neither.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused
+    """
+    if error.status != 404:
+        raise error
+    next(pages(web, client, "/workitems", {"ProcedureStepState": SCHEDULED}, (), 1), None)
+    try:
+        return ask(web, client, "GET", _path(uid)).code != 410
+    except NoSuchService as again:
+        if again.status != 404:
+            raise
+        return False
 
 
 def _said(answer: WebAnswer) -> Said:

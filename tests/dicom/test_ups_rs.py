@@ -58,8 +58,8 @@ def test_an_unreadable_item_has_no_state_and_does_no_harm(status, body):
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(200, Said.DONE), (400, Said.CONFLICT), (409, Said.CONFLICT), (404, Said.GONE),
-                         (410, Said.GONE), (500, Said.BROKEN)],
+    ("status", "said"), [(200, Said.DONE), (400, Said.CONFLICT), (409, Said.CONFLICT), (410, Said.GONE),
+                         (500, Said.BROKEN)],
 )  # fmt: skip
 def test_what_the_status_of_an_update_means(status, said):
     port = free_port()
