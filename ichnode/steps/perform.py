@@ -83,8 +83,7 @@ def _look(node: Node) -> None:
             task = workitems.offer(tx, node.now(), whole, f"2.25.{uuid.uuid4().int}")
         if task is None:
             continue
-        _claim(node, task, is_first=True)
-        room -= 1
+        room -= _claim(node, task, is_first=True)
         if not room or node.draining.is_set():
             return
 
@@ -97,7 +96,7 @@ def _scheduled(node: Node, service: WebRemote) -> Iterator[Workitem]:
             continue
         seen.add(found.uid)
         with node.worklist.read() as tx:
-            is_settled = bool(workitems.settled(tx, [found.uid]))
+            is_settled = bool(workitems.settled(tx, node.now(), [found.uid]))
         if not is_settled:
             yield found
         if len(seen) >= _MOST_SEEN:
@@ -110,8 +109,11 @@ def _is_for_here(node: Node, found: Workitem) -> bool:
     return found.is_for([coded_entry(code) for code in section.codes], station)
 
 
-def _claim(node: Node, task: Task, *, is_first: bool) -> None:
-    """Claim it. Where a second attempt is refused it may be this node's: the answer to the first was lost."""
+def _claim(node: Node, task: Task, *, is_first: bool) -> bool:
+    """Claim it; returns whether it is in hand, and takes up room.
+
+    Where a second attempt is refused it may be this node's: the answer to the first was lost.
+    """
     said = change(node, task, IN_PROGRESS)
     if said is Said.CONFLICT and not is_first:
         said = tell(node, task, Progress(0, "Claimed"))
@@ -123,6 +125,8 @@ def _claim(node: Node, task: Task, *, is_first: bool) -> None:
         put_off(node, task, "The service failed over it: look at its log.")
     else:
         lose(node, task, "another performer has it, or it was canceled" if said is Said.CONFLICT else "it is gone")
+        return False
+    return True
 
 
 def _begin(node: Node, task: Task) -> None:

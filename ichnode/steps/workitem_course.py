@@ -116,9 +116,10 @@ def put_off(node: Node, task: Task, error: str) -> None:
 
 
 def lose(node: Node, task: Task, why: str) -> None:
-    """Leave it alone."""
+    """Leave it alone; where it is scheduled again, or still, for a while, the longer the more often it was refused."""
+    not_before = node.now() + timedelta(seconds=delay_after(node, task.attempts + 1))
     with node.worklist.write() as tx:
-        workitems.lose(tx, node.now(), task, why)
+        workitems.lose(tx, node.now(), task, why, not_before)
     log.warning("workitem.lost", workitem=task.id, remedy=f"{why}; the node leaves it alone")
 
 

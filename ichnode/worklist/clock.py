@@ -34,7 +34,10 @@ def catch_up(tx: Connection, now: datetime) -> int:
         (jobs.c.not_before, jobs.c.state.in_(sources(JOB, "claim"))),
         (deliveries.c.not_before, waiting),
         (retrievals.c.not_before, retrievals.c.state.in_(sources(RETRIEVAL, "claim"))),
-        (workitems.c.not_before, workitems.c.state.in_(sources(WORKITEM, "lose"))),
+        (
+            workitems.c.not_before,
+            workitems.c.state.in_((*sources(WORKITEM, "lose"), *sources(WORKITEM, "offer_again"))),
+        ),
         (deliveries.c.retry_since, waiting),
         (circuits.c.open_until, true()),
         (schema.studies.c.notices_due_at, true()),

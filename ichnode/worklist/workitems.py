@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from ichnode.core.findings import Warned
 from ichnode.core.lifecycle import WORKITEM, WorkitemState, sources, target
@@ -59,7 +59,7 @@ def offer(tx: Connection, now: datetime, found: Workitem, transaction_uid: str) 
     """
     known = tx.execute(select(_W.c.id, _W.c.state).where(_W.c.workitem_uid == found.uid)).first()
     if known is not None:
-        again = {"attempts": 0, "not_before": now, "ended_at": None, "told": None, "error": None}
+        again = {"not_before": now, "ended_at": None, "told": None, "error": None}
         if not _move(tx, known.id, known.state, "offer_again", **again):
             return None
         return _offered(tx, now, known.id)
@@ -91,9 +91,10 @@ def in_hand(tx: Connection) -> list[Task]:
     return [_task(row) for row in tx.execute(select(*_COLUMNS).where(_W.c.state.in_(_OPEN)).order_by(_W.c.id))]
 
 
-def settled(tx: Connection, uids: Collection[str]) -> set[str]:
-    """Return those of some items that this node has, or has ended; not those that it lost."""
-    return set(tx.scalars(select(_W.c.workitem_uid).where(_W.c.workitem_uid.in_(uids), _W.c.state != "lost")))
+def settled(tx: Connection, now: datetime, uids: Collection[str]) -> set[str]:
+    """Return those of some items that this node has, or has ended; those that it lost, for a while."""
+    is_settled = or_(_W.c.state != WorkitemState.LOST, _W.c.not_before > now)
+    return set(tx.scalars(select(_W.c.workitem_uid).where(_W.c.workitem_uid.in_(uids), is_settled)))
 
 
 def inputs_of(tx: Connection, task: Task) -> list[Input]:
@@ -133,9 +134,10 @@ def cancel(tx: Connection, now: datetime, task: Task, reason: Warned) -> None:
         _note(tx, now, "workitem.canceled", task, reason=reason.code)
 
 
-def lose(tx: Connection, now: datetime, task: Task, why: str) -> None:
-    """It is not this node's: another performer has it, or it is gone."""
-    if _move(tx, task.id, task.state, "lose", ended_at=now, **{**_fresh(now), "error": why}):
+def lose(tx: Connection, now: datetime, task: Task, why: str, not_before: datetime) -> None:
+    """It is not this node's: another performer has it, or it is gone. It is not offered again before `not_before`."""
+    values = {"attempts": task.attempts + 1, "not_before": not_before, "error": why}
+    if _move(tx, task.id, task.state, "lose", ended_at=now, **values):
         _note(tx, now, "workitem.lost", task, why=why)
 
 

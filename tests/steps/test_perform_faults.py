@@ -6,13 +6,13 @@ import pytest
 
 from ichnode.steps.node import WORKITEMS
 from ichnode.steps.perform import perform_due
-from ichnode.worklist import deliveries
+from ichnode.worklist import deliveries, schema
 from ichnode.worklist.workitem_tables import workitems as table
 from tests.heads import series_uid, study_uid
 from tests.made import rows
 from tests.steps.giver import Giver
 from tests.steps.scene import Scene
-from tests.ups_service import UpsService, series_input
+from tests.ups_service import UpsService, element, series_input
 
 DESTINATION = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1"}
 
@@ -69,3 +69,31 @@ def test_a_service_that_is_away_for_a_while_costs_no_item(new_scene, service, st
     service.bad = lambda method, path: 0
     go_on(scene, 2)
     assert states(scene) == {"1.2.3": "canceled"}, "it asks for nothing, and has been told so"
+
+
+def test_items_whose_claim_is_refused_take_no_room_from_others_and_are_tried_ever_less_often(new_scene, service):
+    scene = new_scene(at_once=2, look_every_s=1, first_retry_s=1400, longest_retry_s=86400)
+    for number in range(4):
+        service.schedule(f"1.2.{number}", asks_for(), **{"00741200": element("CS", "HIGH")})
+    service.schedule("1.3", asks_for("other"))
+    judged = service.judge
+    service.judge = lambda uid, *asked: judged(uid, *asked) if uid == "1.3" else 409
+    go_on(scene)
+    assert states(scene) == {**{f"1.2.{n}": "lost" for n in range(4)}, "1.3": "claimed"}
+    go_on(scene, 9)  # a look each 1000 s: again after 1400 s, then after 2800 s, not in each
+    offered = [row["detail"]["workitem"] for row in rows(scene.worklist, schema.journal, event="workitem.offered")]
+    assert sorted(offered) == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5]
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_service_that_wants_a_requester_is_told_apart_from_one_that_has_no_such_item(new_scene, service, status):
+    scene = new_scene()
+    service.schedule("1.2.3")
+    service.judge = lambda *_: status
+    go_on(scene, 5)
+    assert states(scene) == {"1.2.3": "offered"}
+    assert "set requester" in said_of(scene)
+    assert len(rows(scene.worklist, schema.journal, event="workitem.offered")) == 1, "no row for each attempt"
+    vars(service).pop("judge")
+    go_on(scene)
+    assert states(scene) == {"1.2.3": "claimed"}
