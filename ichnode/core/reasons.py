@@ -98,6 +98,12 @@ BAD_REPORTS: Mapping[str, str] = {
 }
 """Why an archive's report on storage commitment is refused."""
 
+NOT_TO_BE_READ = frozenset(
+    {"NOT_CT", "SCREEN_SAVE", "LOCALIZER", "DERIVED", "NOT_AXIAL", "NOT_HOUNSFIELD", "CONTRAST", "NOT_HEAD",
+     "BONE_KERNEL", "NO_PIXELS", "NO_POSITIONS", "MIXED_GEOMETRY", "OVERLAPPING_VOLUMES", "SLICES_TOO_THICK"}
+)  # fmt: skip
+"""Reasons that more slices of the same series do not change: the rest of it is not fetched."""
+
 NOT_FETCHED: Mapping[str, str] = {
     "ARCHIVE_GAVE_LESS": "The archive counts more images than it gives.",
     "ARCHIVE_GAVE_NONE": "The archive lists the series and gives no image of it.",

@@ -90,7 +90,7 @@ class Standing:
     awaited : int
         Those of them that are still being fetched.
     not_fetched : tuple of Warned
-        Why the others of them are not here.
+        Why others of them are not here, or not with all images that the item refers to.
     unanswered : bool
         Whether a series of its studies is incomplete, or an analysis or a picture of it to be made.
     unsent : int
@@ -135,7 +135,7 @@ class Discontinued:
 
 
 def judged(stands: Standing) -> Progress | Completed | Discontinued:
-    """Say how far an item is, or how it ends."""
+    """Say how far an item is, or how it ends: COMPLETED only where all that it names came, and was answered."""
     if not stands.series:
         return Discontinued(because("NO_INPUT"))
     if stands.awaited:
@@ -145,9 +145,11 @@ def judged(stands: Standing) -> Progress | Completed | Discontinued:
         return Progress(50, "The images are being analysed")
     if stands.unsent:
         return Progress(90, "The results are being delivered")
+    if stands.not_fetched:
+        return Discontinued(stands.not_fetched[0])
     if stands.analysed and stands.outputs:
         return Completed(stands.outputs)
     if stands.analysed:
         return Discontinued(because("NOT_DELIVERED"))
-    why = (*stands.not_fetched, *stands.reasons)
+    why = stands.reasons
     return Discontinued(why[0] if why else because("NO_ANSWER"))

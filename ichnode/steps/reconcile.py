@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ichnode.core.reasons import NOT_TO_BE_READ
 from ichnode.core.retry import backoff_s
 from ichnode.core.wanted import Filters, Listed, ListedStudy, is_since, unwanted
 from ichnode.dicom.archive import StudyQuery, list_series, source_remote
@@ -15,11 +16,6 @@ from ichnode.steps.node import LOOKING, Node
 from ichnode.worklist import deliveries, retrievals
 from ichnode.worklist.retrievals import Here, Retrieval
 
-NOT_TO_BE_READ = frozenset(
-    {"NOT_CT", "SCREEN_SAVE", "LOCALIZER", "DERIVED", "NOT_AXIAL", "NOT_HOUNSFIELD", "CONTRAST", "NOT_HEAD",
-     "BONE_KERNEL", "NO_PIXELS", "NO_POSITIONS", "MIXED_GEOMETRY", "OVERLAPPING_VOLUMES", "SLICES_TOO_THICK"}
-)  # fmt: skip
-"""Reasons that more slices of the same series do not change."""
 log = get_logger(__name__)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from ichnode.core.findings import Warned
 from ichnode.core.lifecycle import DeliveryState, JobState, RetrievalState, SeriesState
-from ichnode.core.reasons import because
+from ichnode.core.reasons import NOT_TO_BE_READ, because
 from ichnode.core.workitem import Input, Output, Standing
 from ichnode.worklist import retrievals, schema
 
@@ -30,8 +30,11 @@ def stands(tx: Connection, inputs: list[Input]) -> Standing:
         fetch = retrievals.of_series(tx, one.study_instance_uid, one.series_instance_uid)
         if fetch is not None and fetch.state in (RetrievalState.PENDING, RetrievalState.FETCHING):
             awaited += 1
-        elif not retrievals.here(tx, one.study_instance_uid, one.series_instance_uid).has_all(None):
-            missing.append(_not_fetched(one, None if fetch is None else fetch.error))
+            continue
+        here = retrievals.here(tx, one.study_instance_uid, one.series_instance_uid)
+        if not here.has_all(one.images) and here.reason_code not in NOT_TO_BE_READ:
+            code = "ARCHIVE_GAVE_LESS" if here.instances else "ARCHIVE_GAVE_NONE"
+            missing.append(_not_fetched(one, code, None if fetch is None else fetch.error))
     studies = {one.study_instance_uid for one in inputs}
     series = list(tx.scalars(select(_S.c.id).join(_ST).where(_ST.c.study_instance_uid.in_(studies))))
     results = tx.execute(
@@ -83,8 +86,8 @@ def _reasons(outcomes: Iterable[dict[str, dict[str, str]] | None]) -> Iterable[W
     return (Warned(reason["code"], reason["sentence"]) for reason in said)
 
 
-def _not_fetched(one: Input, error: str | None) -> Warned:
-    reason = because("ARCHIVE_GAVE_NONE") if error is None else Warned("ARCHIVE_GAVE_NONE", error)
+def _not_fetched(one: Input, code: str, error: str | None) -> Warned:
+    reason = because(code) if error is None else Warned(code, error)
     if not one.places:
         return reason
     said = f"{reason.sentence.rstrip('.')}; the work item says that it is at {' or '.join(one.places)}."

@@ -58,6 +58,10 @@ def test_the_most_urgent_comes_first():
             Standing(3, not_fetched=(because("ARCHIVE_GAVE_NONE"),), reasons=(because("LOCALIZER"),)),
             Discontinued(because("ARCHIVE_GAVE_NONE")),
         ),
+        (
+            Standing(3, analysed=True, outputs=(SENT,), not_fetched=(because("ARCHIVE_GAVE_LESS"),)),
+            Discontinued(because("ARCHIVE_GAVE_LESS")),
+        ),
         (Standing(3), Discontinued(because("NO_ANSWER"))),
     ],
 )

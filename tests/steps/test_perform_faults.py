@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import WORKITEMS
 from ichnode.steps.perform import perform_due
 from ichnode.worklist import deliveries, schema
 from ichnode.worklist.workitem_tables import workitems as table
-from tests.heads import series_uid, study_uid
+from tests.heads import series_uid, study_uid, write_head
 from tests.made import rows
 from tests.steps.giver import Giver
 from tests.steps.scene import Scene
-from tests.ups_service import UpsService, element, series_input
+from tests.ups_service import PROGRESS, UpsService, element, series_input
 
 DESTINATION = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1"}
 
@@ -31,9 +32,10 @@ def service(listening):
 
 @pytest.fixture
 def new_scene(make_node, clock, service):
-    def of(**more):
+    def of(archive=None, **more):
         section = {**service.section, **more}
-        return Scene(make_node(source=Giver().section, destinations=[DESTINATION], workitems=section), clock)
+        source = (archive or Giver()).section
+        return Scene(make_node(source=source, destinations=[DESTINATION], workitems=section), clock)
 
     return of
 
@@ -97,3 +99,24 @@ def test_a_service_that_wants_a_requester_is_told_apart_from_one_that_has_no_suc
     vars(service).pop("judge")
     go_on(scene)
     assert states(scene) == {"1.2.3": "claimed"}
+
+
+def test_nothing_is_completed_of_which_a_part_never_came_whatever_else_is_answered(new_scene, service, tmp_path):
+    archive = Giver()
+    archive.add(write_head(tmp_path, "asked", slices=12))
+    scene = new_scene(archive)
+    whole = service.schedule("1.2.1", asks_for())
+    more = service.schedule("1.2.2", asks_for(count=30))
+    series = service.schedule("1.2.3", asks_for(), series_input(study_uid("asked"), "1.2.3.4", 5, "DOE^JANE"))
+    study = service.schedule("1.2.4", asks_for(), asks_for("never"))
+    go_on(scene, 2)
+    with archive.listening():
+        for _ in range(12):
+            Fetcher(scene.node).fetch_due()
+            scene.clock.forward(1000)
+    scene.run(60)
+    go_on(scene, 2)
+    assert [service.state(uid) for uid in (whole, more, series, study)] == ["COMPLETED", *["CANCELED"] * 3]
+    for uid, code in ((more, "ARCHIVE_GAVE_LESS"), (series, "ARCHIVE_GAVE_NONE"), (study, "ARCHIVE_GAVE_NONE")):
+        (said,) = service.items[uid][PROGRESS]["Value"]
+        assert said["00741238"]["Value"][0].startswith(f"{code}: ")
