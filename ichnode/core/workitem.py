@@ -35,7 +35,7 @@ class Input:
     images : int or None
         Number of instances that the item refers to; None where it names none.
     places : tuple of str
-        AE titles and addresses at which the item says that it can be had.
+        AE titles and hosts at which the item says that it can be had; a few, and nothing else that it says of them.
     """
 
     study_instance_uid: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from ichnode.core.identity import is_uid
 from ichnode.core.workitem import CodedEntry, Input, Output, Progress, Workitem
 from ichnode.dicom.qido import text_of
 
+_MOST_PLACES = 4
 _INCOMPLETE = Code("110523", "DCM", "Object Set incomplete")
 _BADLY_FORMATTED = Code("110521", "DCM", "Objects incorrectly formatted")
 _NOT_SUPPORTED = Code("110522", "DCM", "Object Types not supported")
@@ -114,10 +116,21 @@ def _inputs(said: Mapping[str, Any]) -> Iterator[Input]:
         study, series = text_of(item, "0020000D"), text_of(item, "0020000E")
         if not (is_uid(study) and is_uid(series)) or text_of(item, "0040E020") not in ("DICOM", ""):
             continue
-        places = [text_of(place, "00080054") for place in _items(item, "0040E021")]
-        places += [text_of(place, "00081190") for place in _items(item, "0040E025")]
+        places = [_aet(text_of(place, "00080054")) for place in _items(item, "0040E021")]
+        places += [_host(text_of(place, "00081190")) for place in _items(item, "0040E025")]
         instances = {text_of(one, "00081155") for one in _items(item, "00081199")} - {""}
-        yield Input(study, series, len(instances) or None, tuple(filter(None, places)))
+        yield Input(study, series, len(instances) or None, tuple(dict.fromkeys(filter(None, places)))[:_MOST_PLACES])
+
+
+def _aet(said: str) -> str:
+    """Return an AE title as sentences may show it; empty where it is none: a value from outside may be a name."""
+    return said if re.fullmatch(r"[A-Za-z0-9_.-]{1,16}", said) else ""
+
+
+def _host(said: str) -> str:
+    """Return scheme and host of an address; what is behind them may be about a patient."""
+    found = re.match(r"(https?)://(?:[^/?#@]*@)?([A-Za-z0-9.-]{1,100})(?:[:/?#]|$)", said)
+    return f"{found[1]}://{found[2]}" if found else ""
 
 
 def _codes(said: Mapping[str, Any], tag: str) -> Iterator[CodedEntry]:

@@ -11,6 +11,7 @@ from ichnode.core.workitem import (
     CANCELED,
     COMPLETED,
     IN_PROGRESS,
+    SCHEDULED,
     CodedEntry,
     Completed,
     Discontinued,
@@ -29,6 +30,8 @@ from ichnode.worklist.workitems import Task
 
 OWN_SCHEME = "99ICHNODE"
 """Designator of the code that names this node where `workitems.station` does not: its AE title."""
+_CODE_SAYS = "docs/reasons.md says what the code means; the service has the whole sentence"
+"""The sentence itself may say where an item has its input, in words from outside."""
 log = get_logger(__name__)
 
 
@@ -57,7 +60,8 @@ def go_on(node: Node, task: Task) -> None:
         elif found.state == state:  # told before, and the answer was lost; or progress that it does not want to know
             said = Said.DONE
         elif found.state not in (IN_PROGRESS, ""):
-            return lose(node, task, f"the service has it as {found.state}")
+            other = found.state if found.state in (SCHEDULED, COMPLETED, CANCELED) else "something else"
+            return lose(node, task, f"the service has it as {other}")
     if said is Said.DONE:
         return _record(node, task, how)
     if said is Said.GONE:
@@ -77,7 +81,7 @@ def _record(node: Node, task: Task, how: Progress | Completed | Discontinued) ->
     if isinstance(how, Completed):
         log.info("workitem.completed", workitem=task.id, outputs=len(how.outputs))
     elif isinstance(how, Discontinued):
-        log.warning("workitem.canceled", workitem=task.id, code=how.reason.code, remedy=how.reason.sentence)
+        log.warning("workitem.canceled", workitem=task.id, code=how.reason.code, remedy=_CODE_SAYS)
 
 
 def _ending(node: Node, task: Task, how: Completed | Discontinued) -> Dataset:

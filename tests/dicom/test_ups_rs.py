@@ -28,9 +28,36 @@ def test_the_input_is_read_with_where_it_can_be_had():
         "00741000": element("CS", "SCHEDULED"),
     }
     found = read_workitem(said)
-    assert found.inputs == (Input("1.2.3", "1.2.4", 3, ("PACS", "https://pacs.example/series/1.2.4")),)
+    assert found.inputs == (Input("1.2.3", "1.2.4", 3, ("PACS", "https://pacs.example")),)
     assert found.codes == (CodedEntry("ICH", "L", "ICH in words"),)
     assert (found.readiness, found.priority) == ("", "MEDIUM")
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("https://x.example:8080/rs?PatientName=DOE^JANE", ("https://x.example",)),
+        ("https://DOE^JANE:DOE@x.example", ("https://x.example",)),
+        ("https://DOE^JANE/", ()),
+        ("file:///DOE/JANE", ()),
+        ("https://[DOE", ()),
+    ],
+)
+def test_of_an_address_only_scheme_and_host_are_kept_and_of_titles_what_is_one(place, shown):
+    aets = element(
+        "SQ", *({"00080054": element("AE", text)} for text in ("DOE^JANE", "A" * 17, "DOE JANE", "DOE\nJANE"))
+    )
+    item = series_input("1.2.3", "1.2.4", 3) | {
+        "0040E021": aets,
+        "0040E025": element("SQ", {"00081190": element("UR", place)}),
+    }
+    assert read_workitem({"00404021": element("SQ", item)}).inputs == (Input("1.2.3", "1.2.4", 3, shown),)
+
+
+def test_no_more_than_a_few_places_are_kept():
+    aets = element("SQ", *({"00080054": element("AE", f"PACS{n}")} for n in range(1000)))
+    (found,) = read_workitem({"00404021": element("SQ", series_input("1.2.3", "1.2.4", 3) | {"0040E021": aets})}).inputs
+    assert found.places == ("PACS0", "PACS1", "PACS2", "PACS3")
 
 
 @pytest.mark.parametrize(

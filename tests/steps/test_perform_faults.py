@@ -101,7 +101,9 @@ def test_a_service_that_wants_a_requester_is_told_apart_from_one_that_has_no_suc
     assert states(scene) == {"1.2.3": "claimed"}
 
 
-def test_nothing_is_completed_of_which_a_part_never_came_whatever_else_is_answered(new_scene, service, tmp_path):
+def test_nothing_is_completed_of_which_a_part_never_came_whatever_else_is_answered(
+    new_scene, service, tmp_path, capsys
+):
     archive = Giver()
     archive.add(write_head(tmp_path, "asked", slices=12))
     scene = new_scene(archive)
@@ -120,3 +122,5 @@ def test_nothing_is_completed_of_which_a_part_never_came_whatever_else_is_answer
     for uid, code in ((more, "ARCHIVE_GAVE_LESS"), (series, "ARCHIVE_GAVE_NONE"), (study, "ARCHIVE_GAVE_NONE")):
         (said,) = service.items[uid][PROGRESS]["Value"]
         assert said["00741238"]["Value"][0].startswith(f"{code}: ")
+        assert "DOE" not in said["00741238"]["Value"][0]
+    assert "DOE" not in capsys.readouterr().out
