@@ -17,8 +17,9 @@ from ichnode.inference.cluster import answers, environment
 from ichnode.pool_section import PoolSection
 from tests.peers import free_port, wait_until
 
-_OFTEN = {"RAY_health_check_period_ms": "500"}
-"""How often the head asks whether a node is there; for how long it waits for an answer is Ray's own, patient number."""
+_OFTEN = {"RAY_health_check_period_ms": "500", "RAY_memory_monitor_refresh_ms": "0"}
+"""How often the head asks whether a node is there; for how long it waits for an answer is Ray's own, patient number.
+Nobody is killed because other tests need memory."""
 
 
 class RayCluster:

@@ -46,14 +46,17 @@ def command(config: Path | None, data: Path | None, as_json: bool, limit: int) -
 
 
 def _table(studies: list[dict[str, Any]]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="Worklist: research use only, not for diagnosis", title_justify="left")
+    # A terminal of 80 columns has room for this where nothing is long.
+    title = "Worklist: research use only, not for diagnosis"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("#", "verdict", "score"):
         table.add_column(column, no_wrap=True)
-    for column in ("accession", "patient", "received (UTC)", "images", "reports", "notices"):
+    for column in ("accession", "patient", "received (UTC)", "images", "reports"):
         table.add_column(column, overflow="fold")
     for s in studies:
         verdict = s["verdict"].replace("_", " ") + ("\n(preliminary)" if s["preliminary"] else "")
@@ -61,10 +64,10 @@ def _table(studies: list[dict[str, Any]]) -> None:
         verdict += "\n(overdue)" if s["overdue_since"] else ""
         verdict += f"\n(read by {s['read_by']})" if s["read_by"] else ""
         score = "" if s["any_score"] is None else f"{s['any_score']:.2f}"
-        reports, notices = (_in_numbers(s[what]) for what in ("deliveries", "notices"))
+        reports = _in_numbers(s["deliveries"]) + (f"\n(notices: {_in_numbers(s['notices'])})" if s["notices"] else "")
         table.add_row(
             str(s["id"]), Text(verdict, _STYLE[s["verdict"]]), score, Text(s["accession_number"]),
-            Text(s["patient_id"]), s["last_slice_at"][:16].replace("T", " "), str(s["slices"]), reports, notices,
+            Text(s["patient_id"]), s["last_slice_at"][:16].replace("T", " "), str(s["slices"]), reports,
         )  # fmt: skip
     console = Console()
     console.print(table if studies else "The worklist is empty. Send a head CT: ichnode send --help")

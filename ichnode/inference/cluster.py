@@ -77,7 +77,8 @@ class Cluster:
         if find_spec("ray") is None:
             raise ConfigError("Ray is not installed. Install ichnode with its extra: pip install 'ichnode[pool]'.")
         os.environ.update(environment(self._section))
-        self._folder = tempfile.mkdtemp(prefix="ichnode-", dir="/tmp")  # names of sockets may not be long
+        # Names of sockets may not be long. Ray opens the folder it is given to everyone: it lies in a closed one.
+        self._folder = tempfile.mkdtemp(prefix="ichnode-", dir="/tmp")
         self._node = subprocess.Popen(
             self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -114,7 +115,7 @@ class Cluster:
             *dies_with_us, sys.executable, "-m", "ray.scripts.scripts", "start", "--block",
             f"--address={section.address}", "--num-cpus=0", "--num-gpus=0",
             *([f"--node-ip-address={section.own_address}"] if section.own_address else []),
-            f"--object-store-memory={section.store_bytes}", f"--temp-dir={self._folder}",
+            f"--object-store-memory={section.store_bytes}", f"--temp-dir={self._folder}/r",
             "--include-log-monitor=false", "--disable-usage-stats",
         ]  # fmt: skip
 
@@ -135,7 +136,7 @@ class Cluster:
         try:
             ray.init(
                 address=self._section.address, _node_ip_address=self._section.own_address or None,
-                _temp_dir=self._folder,
+                _temp_dir=f"{self._folder}/r",
                 namespace="ichnode",
                 configure_logging=False, log_to_driver=False,
             )  # fmt: skip

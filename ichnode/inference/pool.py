@@ -206,14 +206,17 @@ class PoolEngine:
         WorkerLost
             The worker ended, or took too long.
         TransientError
-            It failed in a way that nobody foresaw.
+            The object store takes nothing, or it failed in a way that nobody foresaw.
         BadObject
             As `ichnode.inference.engine.Engine.read`.
         """
         try:
             volume = ray.put(volume_hu)
         except RayError as error:
-            raise Interrupted(f"The pool takes no volume ({type(error).__name__}).", "POOL_AWAY") from None
+            if not answers(self._pool.address):
+                raise Interrupted(f"The pool takes no volume ({type(error).__name__}).", "POOL_AWAY") from None
+            sentence = f"The pool's object store takes no volume ({type(error).__name__}): raise pool.store_bytes."
+            raise TransientError(sentence, "POOL_STORE_FULL") from None
         worker = self._pool.take(self._deadline)
         lost = True
         try:

@@ -53,9 +53,15 @@ def _analyse(node: Node, engine: SeriesReader, job: Job, readings: Readings | No
     files = [node.spool.path(f.file) for f in job.filed]
     read = interpret(engine, look, files, job.missing, job.conflicts)
     shown = read.reading is not None and (read.explained or any(FORMATS[name].shows for name in node.wanted_formats))
-    done = file_outcome(
-        node, job, read.outcome, engine.bundle, read.seconds, read.images, pictures_follow=bool(shown),
-        read_by=engine.computed_by,
-    )  # fmt: skip
-    if done and shown and readings is not None:
-        readings.keep(job, engine, read)
+    keeping = readings if shown else None
+    if keeping is not None:
+        keeping.keep(job, engine, read)  # before the job of its pictures is there: another thread may take that at once
+    done = False
+    try:
+        done = file_outcome(
+            node, job, read.outcome, engine.bundle, read.seconds, read.images, pictures_follow=bool(shown),
+            read_by=engine.computed_by,
+        )  # fmt: skip
+    finally:
+        if keeping is not None and not done:
+            keeping.take(job)

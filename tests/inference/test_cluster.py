@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +26,7 @@ def section_of(head):
 
 def test_a_head_is_away_after_it_was_missed_some_times_in_a_row_and_not_before(head, monkeypatch):
     section, monotonic = section_of(head), iter(range(0, 1000, 10))
-    monkeypatch.setattr(cluster.time, "monotonic", lambda: float(next(monotonic)))
+    monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: float(next(monotonic))))
     watched = Cluster(section)
     assert answers(section.address)
     watched.watch()
