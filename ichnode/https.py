@@ -42,6 +42,8 @@ class WebRemote:
         What it is asked for, for sentences.
     accept : str
         Media type of its answers.
+    most_answer_bytes : int
+        Of a longer answer nothing is read.
     shown : str
         What sentences show instead of the url, where the url itself is a secret.
     """
@@ -58,12 +60,13 @@ class WebRemote:
     connect_timeout_s: float = 10.0
     service: str = "STOW-RS"
     accept: str = "application/dicom+json"
+    most_answer_bytes: int = MOST_ANSWER_BYTES
     shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class WebAnswer:
-    """An HTTP answer. `body` is None where it was longer than `MOST_ANSWER_BYTES`."""
+    """An HTTP answer. `body` is None where it was longer than `WebRemote.most_answer_bytes`."""
 
     code: int
     body: bytes | None
@@ -189,7 +192,7 @@ def _bounded(web: WebRemote, response: httpx2.Response) -> bytes | None:
     body = bytearray()
     for chunk in response.iter_raw():
         body += chunk
-        if len(body) > MOST_ANSWER_BYTES:
+        if len(body) > web.most_answer_bytes:
             return None
         if time.monotonic() > end:
             raise PeerUnreachable(_too_late(web))

@@ -127,7 +127,9 @@ class UpsService:
         limit, offset = int(keys.pop("limit", 100)), int(keys.pop("offset", 0))
         found = [item for item in self.items.values() if not self.heeds_keys or _matches(item, keys)]
         page = found[offset : offset + limit]
-        return Response(json.dumps(page), 200, media_type=JSON) if page else Response(status_code=204)
+        shown = [{tag: value for tag, value in item.items() if tag != "00404021"} for item in page]  # as it may
+        status = 206 if len(found) > offset + limit else 200
+        return Response(json.dumps(shown), status, media_type=JSON) if page else Response(status_code=204)
 
     async def _one(self, request: Request) -> Response:
         uid = request.path_params["uid"]

@@ -114,6 +114,7 @@ DISCONTINUED: Mapping[str, str] = {
     "NO_INPUT": "The work item names no series of DICOM images as its input.",
     "NO_ANSWER": "The input came, and no answer to it stands.",
     "NOT_DELIVERED": "There is a result, but no destination has taken it.",
+    "ENDING_REFUSED": "The worklist of the work item did not take it as it ended, again and again.",
 }
 """Why a work item ends without an answer, beside the reasons why its series were not fetched or not analysed."""
 

@@ -62,8 +62,11 @@ class Workitem:
         return _PRIORITIES.index(self.priority) if self.priority in _PRIORITIES else 1
 
     def is_for(self, codes: Sequence[CodedEntry], station: CodedEntry | None) -> bool:
-        """Tell whether it waits for a performer of these codes at this station; services need not heed every key."""
-        of_codes = not codes or any(code.is_one_of(codes) for code in self.codes)
+        """Tell whether it waits for a performer of these codes at this station; services need not heed every key.
+
+        One that names no code at all is nobody's: COMPLETED asks for the code of what was performed.
+        """
+        of_codes = any(code.is_one_of(codes) for code in self.codes) if codes else bool(self.codes)
         of_station = station is None or station.is_one_of(self.stations)
         return self.state == SCHEDULED and self.readiness in ("READY", "") and of_codes and of_station
 

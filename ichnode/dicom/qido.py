@@ -87,8 +87,11 @@ def pages(
             return
         if answer.code >= 500:
             raise PeerUnreachable(f"{web.name} ({web.url}) answers a query with HTTP {answer.code}. Look at its log.")
-        if answer.code != 200:
+        if answer.code not in (200, 206):  # the latter where there is more than it gives at once
             raise PeerRefused(f"{web.name} ({web.url}) does not take the query (HTTP {answer.code}). Look at its log.")
+        if answer.body is None and size > 1:  # too much at once: one by one
+            size = 1
+            continue
         page = _read(web, answer.body)
         new = {key: one for one in page if (key := json.dumps(one, sort_keys=True)) not in seen}
         seen.update(new)

@@ -21,7 +21,8 @@ from ichnode.https import NoSuchService, WebAnswer, WebRemote, ask, connected
 from ichnode.workitems_section import WorkitemsSection, coded_entry
 
 _PAGE = 25
-"""Work items have some kilobytes each, and an answer is read up to a megabyte."""
+_MOST_BYTES = 16 << 20
+"""A reference to an image has some 200 bytes; an item may have thousands, and a page 25 items."""
 _JSON = {"Content-Type": "application/dicom+json"}
 
 
@@ -41,7 +42,7 @@ def workitems_remote(section: WorkitemsSection, timeout_s: float) -> WebRemote:
     s = section
     return WebRemote(
         "workitems", s.url, s.token_file, s.user, s.password_file, s.ca_file, s.client_certificate, s.client_key,
-        timeout_s=timeout_s, connect_timeout_s=min(timeout_s, 10.0), service="UPS-RS",
+        timeout_s=timeout_s, connect_timeout_s=min(timeout_s, 10.0), service="UPS-RS", most_answer_bytes=_MOST_BYTES,
     )  # fmt: skip
 
 

@@ -135,7 +135,9 @@ def _host(said: str) -> str:
 
 def _codes(said: Mapping[str, Any], tag: str) -> Iterator[CodedEntry]:
     for item in _items(said, tag):
-        yield CodedEntry(text_of(item, "00080100"), text_of(item, "00080102"), text_of(item, "00080104"))
+        code = CodedEntry(text_of(item, "00080100"), text_of(item, "00080102"), text_of(item, "00080104"))
+        if code.value and code.scheme:
+            yield code
 
 
 def _items(said: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:

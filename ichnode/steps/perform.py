@@ -25,7 +25,7 @@ from ichnode.worklist import deliveries, retrievals, workitems
 from ichnode.worklist.workitems import Task
 
 _MOST_SEEN = 200
-"""Items of one look; a worklist of more is looked at again as soon as there is room."""
+"""Items of one look that may be claimed; a worklist of more is looked at again as soon as there is room."""
 log = get_logger(__name__)
 
 
@@ -76,7 +76,11 @@ def _look(node: Node) -> None:
     if room <= 0:
         return
     for found in sorted(_scheduled(node, service), key=lambda one: one.rank):
+        if node.draining.is_set():
+            return
         whole = ups_rs.retrieve(service, found.uid)
+        if whole is not None and not whole.state:
+            log.warning("workitem.unreadable", remedy="the service's answer on it cannot be read: look at its log")
         if whole is None or not _is_for_here(node, whole):
             continue
         with node.worklist.write() as tx:
@@ -84,7 +88,7 @@ def _look(node: Node) -> None:
         if task is None:
             continue
         room -= _claim(node, task, is_first=True)
-        if not room or node.draining.is_set():
+        if not room:
             return
 
 
@@ -92,13 +96,16 @@ def _scheduled(node: Node, service: WebRemote) -> Iterator[Workitem]:
     section = node.settings.workitems
     seen: set[str] = set()
     for found in ups_rs.search(service, section.codes, section.station):
+        if node.draining.is_set():
+            return
         if found.uid in seen:
             continue
-        seen.add(found.uid)
         with node.worklist.read() as tx:
             is_settled = bool(workitems.settled(tx, node.now(), [found.uid]))
-        if not is_settled:
-            yield found
+        if is_settled:
+            continue
+        seen.add(found.uid)
+        yield found
         if len(seen) >= _MOST_SEEN:
             return
 
@@ -130,8 +137,17 @@ def _claim(node: Node, task: Task, *, is_first: bool) -> bool:
 
 
 def _begin(node: Node, task: Task) -> None:
-    """Have what it asks for fetched, as far as it is not here; what was given up before gets its attempts anew."""
-    with node.worklist.read() as tx:
+    """Have what it asks for fetched, as far as it is not here; what was given up before gets its attempts anew.
+
+    It may have been changed until it was claimed, and is read once more.
+    """
+    found = ups_rs.retrieve(service_of(node), task.workitem_uid)
+    if found is None:
+        return lose(node, task, "it is gone")
+    if not found.state:
+        return put_off(node, task, "The service's answer on it cannot be read: look at its log.")
+    with node.worklist.write() as tx:
+        workitems.ask_anew(tx, task, found)
         inputs = workitems.inputs_of(tx, task)
     for one in inputs:
         listed = Listed(one.study_instance_uid, one.series_instance_uid, images=one.images)
@@ -143,3 +159,4 @@ def _begin(node: Node, task: Task) -> None:
         reconcile(node, listed, Wish(retrievals.SHOULD_HAVE_COME, None, 0.0))
     with node.worklist.write() as tx:
         workitems.begin(tx, node.now(), task)
+    return None

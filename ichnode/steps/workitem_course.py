@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from pydicom.dataset import Dataset
 
+from ichnode.core.reasons import because
 from ichnode.core.retry import backoff_s
 from ichnode.core.workitem import (
     CANCELED,
@@ -30,6 +31,8 @@ from ichnode.worklist.workitems import Task
 
 OWN_SCHEME = "99ICHNODE"
 """Designator of the code that names this node where `workitems.station` does not: its AE title."""
+_MOST_REFUSALS = 8
+"""After so many an end is given up: with the shortest and longest pauses as they come, after some twenty minutes."""
 _CODE_SAYS = "docs/reasons.md says what the code means; the service has the whole sentence"
 """The sentence itself may say where an item has its input, in words from outside."""
 log = get_logger(__name__)
@@ -43,7 +46,10 @@ def go_on(node: Node, task: Task) -> None:
     PeerUnreachable, PeerRefused
     """
     with node.worklist.read() as tx:
-        how = judged(workitem_standing.stands(tx, workitems.inputs_of(tx, task)))
+        how = judged(workitem_standing.stands(tx, workitems.inputs_of(tx, task), _places(node)))
+    is_refused = task.refused >= _MOST_REFUSALS
+    if isinstance(how, Completed) and is_refused:
+        how = Discontinued(because("ENDING_REFUSED"))
     if isinstance(how, Progress):
         if how.words == task.told:
             return None
@@ -66,7 +72,10 @@ def go_on(node: Node, task: Task) -> None:
         return _record(node, task, how)
     if said is Said.GONE:
         return lose(node, task, "it is gone")
-    return put_off(node, task, f"The service does not take it as {state}: look at its log.")
+    if said is Said.CONFLICT and is_refused:
+        return lose(node, task, "the service takes no end of it")
+    error = f"The service does not take it as {state}: look at its log."
+    return put_off(node, task, error, is_refused=said is Said.CONFLICT)
 
 
 def _record(node: Node, task: Task, how: Progress | Completed | Discontinued) -> None:
@@ -90,8 +99,12 @@ def _ending(node: Node, task: Task, how: Completed | Discontinued) -> Dataset:
         return discontinued(how.reason, now)
     station = settings.workitems.station
     own = coded_entry(station) if station else CodedEntry(settings.node.aet, OWN_SCHEME)
-    places = {d.name: (d.aet, d.url) for d in settings.destinations}
-    return performed(how.outputs, places, own, task.codes, task.claimed_at or now, now)
+    return performed(how.outputs, _places(node), own, task.codes, task.claimed_at or now, now)
+
+
+def _places(node: Node) -> dict[str, tuple[str, str]]:
+    """Return where output can be had: destination → AE title and address, one of them empty."""
+    return {d.name: (d.aet, d.url) for d in node.settings.destinations}
 
 
 def tell(node: Node, task: Task, how: Progress) -> Said:
@@ -111,11 +124,11 @@ def service_of(node: Node) -> WebRemote:
     return workitems_remote(section, section.timeout_s)
 
 
-def put_off(node: Node, task: Task, error: str) -> None:
+def put_off(node: Node, task: Task, error: str, *, is_refused: bool = False) -> None:
     """Try it again later, the later the more often it was in vain."""
     delay_s = delay_after(node, task.attempts + 1)
     with node.worklist.write() as tx:
-        workitems.put_off(tx, task, error, node.now() + timedelta(seconds=delay_s))
+        workitems.put_off(tx, task, error, node.now() + timedelta(seconds=delay_s), is_refused=is_refused)
     log.warning("workitem.put_off", workitem=task.id, again_in_s=delay_s, remedy=error)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, func, select
 
@@ -19,11 +19,16 @@ _ON_ITS_WAY = (DeliveryState.PENDING, DeliveryState.SENDING)
 _TAKEN = (DeliveryState.DELIVERED, DeliveryState.AWAITING, DeliveryState.COMMITTED)
 
 
-def stands(tx: Connection, inputs: list[Input]) -> Standing:
+def stands(tx: Connection, inputs: list[Input], destinations: Collection[str]) -> Standing:
     """Return how far the node is with some series.
 
     The answer is that of the whole study: the node reads the reconstruction that suits best, whichever of a study's
     series an item names.
+
+    Parameters
+    ----------
+    destinations : collection of str
+        Names of those where output can be had now; one may have been removed since.
     """
     awaited, missing = 0, []
     for one in inputs:
@@ -51,7 +56,7 @@ def stands(tx: Connection, inputs: list[Input]) -> Standing:
         unsent=_unsent(tx, answers),
         analysed=any(row.verdict in ("positive", "negative") for row in results),
         reasons=tuple(_reasons(row.outcome for row in results)),
-        outputs=tuple(_outputs(tx, answers)),
+        outputs=tuple(one for one in _outputs(tx, answers) if one.destination in destinations),
     )
 
 

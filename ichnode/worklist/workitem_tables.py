@@ -16,6 +16,7 @@ workitems = Table(
     Column("state", String(16), nullable=False),
     Column("codes", JSON, nullable=False),  # its Scheduled Workitem Codes: value, scheme, meaning
     Column("attempts", Integer, nullable=False),  # in vain since the last step
+    Column("refused", Integer, nullable=False, server_default="0"),  # those of them that the service has understood
     Column("not_before", UtcTime, nullable=False),
     Column("offered_at", UtcTime, nullable=False),
     Column("claimed_at", UtcTime),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from ichnode.core.findings import Warned
 from ichnode.core.lifecycle import WORKITEM, WorkitemState, sources, target
@@ -28,6 +28,8 @@ class Task:
     ----------
     codes : tuple of CodedEntry
         What it asks for.
+    refused : int
+        How often in a row the service did not take its end.
     told : str or None
         The progress that the service knows.
     error : str or None
@@ -40,6 +42,7 @@ class Task:
     state: str
     codes: tuple[CodedEntry, ...]
     attempts: int
+    refused: int
     offered_at: datetime
     claimed_at: datetime | None
     told: str | None
@@ -59,25 +62,18 @@ def offer(tx: Connection, now: datetime, found: Workitem, transaction_uid: str) 
     """
     known = tx.execute(select(_W.c.id, _W.c.state).where(_W.c.workitem_uid == found.uid)).first()
     if known is not None:
-        again = {"not_before": now, "ended_at": None, "told": None, "error": None}
+        again = {"not_before": now, "refused": 0, "ended_at": None, "told": None, "error": None}
         if not _move(tx, known.id, known.state, "offer_again", **again):
             return None
-        return _offered(tx, now, known.id)
+        return _offered(tx, now, known.id, found)
     task_id = new_key(
         tx,
         insert(_W).values(
             workitem_uid=found.uid, transaction_uid=transaction_uid, state=WorkitemState.OFFERED, attempts=0,
-            codes=[[code.value, code.scheme, code.meaning] for code in found.codes], not_before=now, offered_at=now,
+            codes=[], not_before=now, offered_at=now,
         ),
     )  # fmt: skip
-    for one in {(i.study_instance_uid, i.series_instance_uid): i for i in found.inputs}.values():
-        tx.execute(
-            insert(_I).values(
-                workitem_id=task_id, study_instance_uid=one.study_instance_uid,
-                series_instance_uid=one.series_instance_uid, said=one.images, places=list(one.places),
-            )
-        )  # fmt: skip
-    return _offered(tx, now, task_id)
+    return _offered(tx, now, task_id, found)
 
 
 def due(tx: Connection, now: datetime) -> list[Task]:
@@ -108,6 +104,20 @@ def claim(tx: Connection, now: datetime, task: Task) -> None:
     """The service has given it to this node."""
     if _move(tx, task.id, task.state, "claim", claimed_at=now, **_fresh(now)):
         _note(tx, now, "workitem.claimed", task)
+
+
+def ask_anew(tx: Connection, task: Task, found: Workitem) -> None:
+    """Write down what it asks for as it stands now that nobody else may change it; that is no transition."""
+    codes = [[code.value, code.scheme, code.meaning] for code in found.codes]
+    tx.execute(update(_W).where(_W.c.id == task.id, _W.c.state == task.state).values(codes=codes))
+    tx.execute(delete(_I).where(_I.c.workitem_id == task.id))
+    for one in {(i.study_instance_uid, i.series_instance_uid): i for i in found.inputs}.values():
+        tx.execute(
+            insert(_I).values(
+                workitem_id=task.id, study_instance_uid=one.study_instance_uid,
+                series_instance_uid=one.series_instance_uid, said=one.images, places=list(one.places),
+            )
+        )  # fmt: skip
 
 
 def begin(tx: Connection, now: datetime, task: Task) -> None:
@@ -141,12 +151,12 @@ def lose(tx: Connection, now: datetime, task: Task, why: str, not_before: dateti
         _note(tx, now, "workitem.lost", task, why=why)
 
 
-def put_off(tx: Connection, task: Task, error: str, not_before: datetime) -> None:
-    """The service could not be told now; that is no transition."""
+def put_off(tx: Connection, task: Task, error: str, not_before: datetime, *, is_refused: bool) -> None:
+    """The service could not be told now, or refused; that is no transition."""
     tx.execute(
         update(_W)
         .where(_W.c.id == task.id, _W.c.state == task.state)
-        .values(attempts=task.attempts + 1, not_before=not_before, error=error)
+        .values(attempts=task.attempts + 1, refused=task.refused + is_refused, not_before=not_before, error=error)
     )
 
 
@@ -159,11 +169,12 @@ def counts(tx: Connection) -> dict[str, int]:
 
 
 def _fresh(now: datetime) -> dict[str, Any]:
-    return {"attempts": 0, "not_before": now, "error": None}
+    return {"attempts": 0, "refused": 0, "not_before": now, "error": None}
 
 
-def _offered(tx: Connection, now: datetime, task_id: int) -> Task:
+def _offered(tx: Connection, now: datetime, task_id: int, found: Workitem) -> Task:
     task = _task(tx.execute(select(*_COLUMNS).where(_W.c.id == task_id)).one())
+    ask_anew(tx, task, found)
     _note(tx, now, "workitem.offered", task)
     return task
 

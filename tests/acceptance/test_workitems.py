@@ -50,12 +50,13 @@ def test_a_head_is_completed_and_a_localizer_is_canceled_though_the_node_is_kill
     files = [*write_head(tmp_path / "pacs", "asked"), *write_head(tmp_path / "pacs", "scout", ImageType=SCOUT)]
     for file in files:
         orthanc.upload(file)
-    dying("ichnode.dicom.ups_rs:change_state:after:3")  # two claims, and the first end
+    dying("ichnode.worklist.workitems:cancel:before:1")
     for name in ("asked", "scout"):
         service.schedule(study_uid(name), series_input(study_uid(name), series_uid(name), 12, orthanc.aet))
     node = node_for(orthanc, source={"aet": orthanc.aet, "port": orthanc.port, **QUICK}, workitems=service.section)
     wait_until(node.ended, 180, "the node dies")
-    assert set(states(node)) <= {"claimed", "working"}, "the end stands at the service alone"
+    assert "canceled" not in states(node)
+    assert service.state(study_uid("scout")) == "CANCELED", "the end stands at the service alone"
     dying(None)
     node.start()
     wait_until(lambda: set(states(node)) <= {"canceled", "completed", "lost"}, 180, "both have ended")
@@ -75,8 +76,9 @@ def test_a_head_is_completed_and_a_localizer_is_canceled_though_the_node_is_kill
 
 
 SEAMS = [
-    ("ichnode.dicom.ups_rs:change_state:after:1", ["offered"]),  # claimed at the service, not in the rows
-    ("ichnode.dicom.ups_rs:update:after:1", ["working"]),  # the reason is there, the state is not
+    ("ichnode.worklist.workitems:claim:before:1", ["offered"]),  # claimed at the service, not in the rows
+    # The reason is there, the state is not; or the answer to the claim was late, and this asked whose it is.
+    ("ichnode.dicom.ups_rs:update:after:1", ["working", "offered"]),
 ]
 
 
@@ -89,11 +91,11 @@ def test_killed_at_a_seam_it_goes_on_under_the_same_transaction_and_claims_once(
     node = node_for(None, source=source, destinations=[destination], workitems=service.section)
     uid = service.schedule("1.2.3")  # without input: it ends as soon as that has been told
     wait_until(node.ended, 120, f"{seam} was reached")
-    assert states(node) == left
+    assert states(node)[0] in left
     locks = dict(service.locks)
     dying(None)
     node.start()
     wait_until(lambda: states(node) == ["canceled"], 120, "it has ended")
     assert (service.claims, service.state(uid)) == ([uid], "CANCELED")
-    assert locks in ({}, service.locks)
+    assert locks == service.locks
     assert node.stop() == 0

@@ -30,6 +30,7 @@ def test_it_is_for_whoever_has_its_code_and_is_its_station():
     assert FOR_US.is_for([OURS], None)
     assert not FOR_US.is_for([CodedEntry("X", "99TEST")], None)
     assert not FOR_US.is_for([OURS], OTHER)
+    assert not replace(FOR_US, codes=()).is_for([], HERE), "no code could be said to be performed"
 
 
 @pytest.mark.parametrize(

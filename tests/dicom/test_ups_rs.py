@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydicom.dataset import Dataset
 
 from ichnode.core.reasons import because
 from ichnode.core.workitem import CodedEntry, Input, Output
-from ichnode.dicom.ups_rs import Said, retrieve, update
+from ichnode.dicom.ups_rs import Said, retrieve, search, update
 from ichnode.dicom.workitem_json import discontinued, performed, read_workitem
 from ichnode.https import WebRemote
 from tests.answering import answering
@@ -123,3 +124,16 @@ def test_the_reason_of_a_discontinuation_is_coded_and_in_words(reason, coded):
     (item,) = discontinued(because(reason), NOON).ProcedureStepProgressInformationSequence
     assert item.ProcedureStepDiscontinuationReasonCodeSequence[0].CodeValue == coded
     assert item.ReasonForCancellation == f"{reason}: {because(reason).sentence}"
+
+
+def test_a_page_that_is_too_long_is_asked_for_item_by_item():
+    port, items = free_port(), [{"00080018": element("UI", f"1.2.{n}")} for n in range(3)]
+
+    def answer(method, path, headers, body):
+        said = {name: int(value[0]) for name, value in parse_qs(urlsplit(path).query).items() if value[0].isdigit()}
+        page = items[said["offset"] : said["offset"] + said["limit"]]
+        return 200, json.dumps(page).encode() + b" " * 100 * len(page), {}
+
+    with answering(port, answer):
+        web = WebRemote("workitems", f"http://127.0.0.1:{port}", most_answer_bytes=200)
+        assert [one.uid for one in search(web, (), "")] == ["1.2.0", "1.2.1", "1.2.2"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from ichnode.core.workitem import Input
 from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import WORKITEMS
 from ichnode.steps.perform import perform_due
 from ichnode.worklist import deliveries, schema
+from ichnode.worklist.workitem_standing import stands
+from ichnode.worklist.workitem_tables import inputs
 from ichnode.worklist.workitem_tables import workitems as table
 from tests.heads import series_uid, study_uid, write_head
 from tests.made import rows
@@ -106,21 +109,84 @@ def test_nothing_is_completed_of_which_a_part_never_came_whatever_else_is_answer
 ):
     archive = Giver()
     archive.add(write_head(tmp_path, "asked", slices=12))
-    scene = new_scene(archive)
+    scene = new_scene(archive, at_once=5)
     whole = service.schedule("1.2.1", asks_for())
     more = service.schedule("1.2.2", asks_for(count=30))
     series = service.schedule("1.2.3", asks_for(), series_input(study_uid("asked"), "1.2.3.4", 5, "DOE^JANE"))
     study = service.schedule("1.2.4", asks_for(), asks_for("never"))
+    stubborn = service.schedule("1.2.5", asks_for())
+    judged = service.judge
+    service.judge = lambda *asked: 409 if asked[0] == stubborn and asked[2] == "COMPLETED" else judged(*asked)
     go_on(scene, 2)
     with archive.listening():
         for _ in range(12):
             Fetcher(scene.node).fetch_due()
             scene.clock.forward(1000)
     scene.run(60)
-    go_on(scene, 2)
-    assert [service.state(uid) for uid in (whole, more, series, study)] == ["COMPLETED", *["CANCELED"] * 3]
-    for uid, code in ((more, "ARCHIVE_GAVE_LESS"), (series, "ARCHIVE_GAVE_NONE"), (study, "ARCHIVE_GAVE_NONE")):
+    go_on(scene, 10)
+    named = [Input(study_uid("asked"), series_uid("asked"))]
+    with scene.worklist.read() as tx:
+        assert stands(tx, named, ["pacs"]).outputs
+        assert stands(tx, named, ["another"]).outputs == (), "that destination is not there any more"
+    assert [service.state(uid) for uid in (whole, more, series, study, stubborn)] == ["COMPLETED", *["CANCELED"] * 4]
+    for uid, code in (
+        (stubborn, "ENDING_REFUSED"),
+        (more, "ARCHIVE_GAVE_LESS"),
+        (series, "ARCHIVE_GAVE_NONE"),
+        (study, "ARCHIVE_GAVE_NONE"),
+    ):
         (said,) = service.items[uid][PROGRESS]["Value"]
         assert said["00741238"]["Value"][0].startswith(f"{code}: ")
         assert "DOE" not in said["00741238"]["Value"][0]
     assert "DOE" not in capsys.readouterr().out
+
+
+def test_an_item_that_the_service_lets_not_end_does_not_stay_in_hand_for_ever(new_scene, service):
+    scene = new_scene()
+    uid = service.schedule("1.2.3")
+    go_on(scene, 2)
+    service.locks[uid] = "9.9"  # somebody else's by now
+    go_on(scene, 8)
+    assert states(scene) == {uid: "working"}
+    go_on(scene, 2)
+    assert states(scene) == {uid: "lost"}
+
+
+def test_what_an_item_asks_for_is_what_it_asks_for_when_it_is_claimed(new_scene, service):
+    scene = new_scene()
+    uid = service.schedule("1.2.3", asks_for("before"))
+    judged = service.judge
+
+    def changed(*asked):
+        service.items[uid]["00404021"] = element("SQ", asks_for("after"))
+        return judged(*asked)
+
+    service.judge = changed
+    go_on(scene, 2)
+    assert [row["study_instance_uid"] for row in rows(scene.worklist, inputs)] == [study_uid("after")]
+
+
+def test_an_item_that_cannot_be_read_is_said_and_left(new_scene, service, capsys):
+    scene = new_scene()
+    service.schedule("1.2.3")
+    service.bad = lambda method, path: 400 if path.endswith("/1.2.3") else 0
+    go_on(scene)
+    assert "workitem.unreadable" in capsys.readouterr().out
+    assert states(scene) == {}
+
+
+def test_a_node_that_drains_stops_looking(new_scene, service):
+    scene, asked = new_scene(), []
+    service.heeds_keys = False
+    for number in range(3):
+        service.schedule(f"1.2.{number}", what="ECHO^99TEST")
+
+    def ends(method, path):
+        if path != "/workitems":
+            asked.append(path)
+            scene.node.draining.set()
+        return 0
+
+    service.bad = ends
+    go_on(scene)
+    assert asked == ["/workitems/1.2.0"]

@@ -75,7 +75,7 @@ PATHS = {
     "what to retract": lambda tx, at: retractions.next_retraction(tx),
     "what to fetch": retrievals.is_due,
     "which work items are due": workitems.due,
-    "how a work item stands": lambda tx, at: workitem_standing.stands(tx, [Input("1.2.3", "1.2.4")]),
+    "how a work item stands": lambda tx, at: workitem_standing.stands(tx, [Input("1.2.3", "1.2.4")], ["pacs"]),
     "what was answered lately": vitals.turnaround,
     "an accession number": lambda tx, at: views.find_study(tx, "A-1"),
     "who fell silent": lambda tx, at: alarms.silent_senders(tx, at, {"CT": 1.0}),
