@@ -64,7 +64,8 @@ def thresholds_from(scores: Scores, labels: Scores, target_sensitivity: float) -
     for column, name in enumerate(CLASSES[1:], start=1):
         highest = max((float(row[column]) for row in quiet), default=0.0)
         found[name] = max(LEAST_SUBTYPE_THRESHOLD, highest + 0.01)
-    return {name: float(np.floor(min(value, 0.999) * 1000)) / 1000 for name, value in found.items()}
+    # A card takes none of 0, and a network may give a bleeding scan less than a thousandth.
+    return {name: float(np.floor(np.clip(value, 0.001, 0.999) * 1000)) / 1000 for name, value in found.items()}
 
 
 def operating_point(scores: Scores, labels: Scores, thresholds: Mapping[str, float], aimed: float) -> dict[str, Any]:

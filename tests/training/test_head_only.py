@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ichnode_training.__main__ import main
+from ichnode_training.backbone import imagenet_lite
 from ichnode_training.evaluation import auc
 from ichnode_training.features import CachedFeatures, Features, cnn_digest, features_of
 from ichnode_training.grid import labels_of
@@ -18,11 +19,11 @@ from ichnode_training.plane_writer import PlaneWriter
 from ichnode_training.planes import DataSetError, Scan
 from ichnode_training.recipe_file import changed, read_recipe
 from ichnode_training.standard import Standard
-from safetensors.torch import load_file
+from ichnode_training.start import load_cnn
 
 from ichnode.core.slabs import slab_indices
 from ichnode.errors import BadObject
-from ichnode.inference.bundle import Architecture, default_bundle_path, load_bundle, write_bundle
+from ichnode.inference.bundle import Architecture, load_bundle, write_bundle
 from ichnode.inference.engine import Engine
 from ichnode.inference.network import CnnLstm
 from tests.bundles import card
@@ -141,14 +142,12 @@ def test_weights_are_drawn_to_those_from_which_they_start(start, tmp_path):
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    """The CNN that comes with ichnode, at a small matrix, with nothing learned above it."""
+    """A CNN with ImageNet's weights, at a small matrix, with nothing learned above it."""
     torch.manual_seed(3)
     network = CnnLstm.build(HEADLESS)
-    shipped = load_file(load_bundle(default_bundle_path()).weights)
-    state = {
-        name: shipped[name] if name.startswith("cnn.") else tensor for name, tensor in network.state_dict().items()
-    }
-    return write_bundle(tmp_path_factory.mktemp("bundle"), card(HEADLESS, replace(SMALL, mirrored=True)), state)
+    load_cnn(network, imagenet_lite(0, network.cnn))
+    about = card(HEADLESS, replace(SMALL, mirrored=True))
+    return write_bundle(tmp_path_factory.mktemp("bundle"), about, network.state_dict())
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +186,7 @@ def test_a_scan_that_cannot_be_read_is_told_and_the_rest_goes_on(bundle, cache, 
 @pytest.mark.parametrize("known", ["slices", "scans"])
 def test_a_head_is_trained_from_the_command_line_on_a_bundles_features(bundle, tmp_path, capsys, known):
     with PlaneWriter(tmp_path / "planes", {"name": "drawn", "licence": "none", "citation": "none"}) as writer:
-        for patient in range(16):
+        for patient in range(48):
             one = scan(patient, bleeds=patient % 2 == 0)
             labels = one.labels if known == "slices" else np.full_like(one.labels, np.nan)
             writer.add(replace(one, labels=labels), one.hu(), one.lesion())

@@ -314,6 +314,12 @@ def test_a_subtype_never_turns_a_quiet_scan_positive():
             assert all(top[column] < thresholds[name] for column, name in enumerate(CLASSES) if column)
 
 
+def test_a_threshold_is_never_nought():
+    """A network that gives bleeding scans next to nothing has a card all the same, which says so."""
+    scores, labels = _table(np.random.default_rng(1))
+    assert thresholds_from({name: rows * 1e-6 for name, rows in scores.items()}, labels, 0.9)["any"] == 0.001
+
+
 def test_the_command_goes_from_a_folder_of_pictures_to_a_bundle(tmp_path):
     from ichnode_training.__main__ import main
 
