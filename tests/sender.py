@@ -44,7 +44,7 @@ def send_once(
         time.sleep(0.05)  # nobody listens: the pace of the next try
         return done
     ae = _Scanner(ae_title=aet)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
     ae.add_requested_context(CTImageStorage)
     association = ae.associate("127.0.0.1", port, ae_title="ICHAI")
     if not association.is_established:
