@@ -10,6 +10,7 @@ from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import STATE_RUNNING
 
 from ichnode.errors import IchnodeError
 from ichnode.log import get_logger, place_of
@@ -20,11 +21,13 @@ log = get_logger(__name__)
 def end_ticks(scheduler: BackgroundScheduler, threads: ThreadPoolExecutor) -> None:
     """Call no tick any more, and return when those that are at it have ended.
 
-    In two steps: a scheduler that waits itself holds the lock meanwhile that a tick needs to ask for another call, and
-    both would wait for ever.
+    In steps: a scheduler that waits itself holds the lock meanwhile that a tick needs to ask for another call, and both
+    would wait for ever; one that is shut down while it hands out what is due trips over its own removal of it.
     """
-    scheduler.shutdown(wait=False)
+    scheduler.pause()
+    scheduler.remove_all_jobs()  # under its lock: what it was handing out has been handed out
     threads.shutdown(wait=True)
+    scheduler.shutdown(wait=False)
 
 
 class Tick:
@@ -72,7 +75,7 @@ class Tick:
     def wake(self) -> None:
         """Ask for a call soon, from any thread."""
         self._wanted.set()
-        if self._scheduler is not None and self._scheduler.running:
+        if self._scheduler is not None and self._scheduler.state == STATE_RUNNING:
             self._scheduler.add_job(
                 self.wake_here, id=f"{self.name}.now", replace_existing=True, misfire_grace_time=None
             )
@@ -99,7 +102,7 @@ class Tick:
             remedy = f"An unexpected {type(error).__name__}. Report this line."
             log.error("tick.failed", tick=self.name, at=place_of(error), remedy=remedy)
         else:
-            if again_at is not None and self._scheduler.running:
+            if again_at is not None and self._scheduler.state == STATE_RUNNING:
                 self._scheduler.add_job(
                     self.wake_here, "date", run_date=again_at, id=f"{self.name}.at", replace_existing=True,
                     misfire_grace_time=None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psutil
@@ -44,9 +46,21 @@ class Listener:
 
 @pytest.fixture(params=["a path", "an abstract address"])
 def listener(request, tmp_path):
-    one = Listener(str(tmp_path / "notify") if request.param == "a path" else f"@ichnode-test-{os.getpid()}")
-    yield one
-    one.socket.close()
+    with _listening(str(tmp_path / "notify") if request.param == "a path" else f"@ichnode-test-{os.getpid()}") as one:
+        yield one
+
+
+@pytest.fixture
+def by_path(tmp_path):
+    with _listening(str(tmp_path / "notify")) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def _listening(address: str) -> Iterator[Listener]:
+    one = Listener(address)
+    with one.socket:
+        yield one
 
 
 def test_what_is_said(listener):
@@ -95,26 +109,31 @@ def test_a_node_that_no_longer_looks_after_series_is_not_called_alive(listener, 
     wait_until(lambda: daemon._say_alive(tick) or tick.wake_here() or listener.hears("WATCHDOG=1"))
 
 
-def test_the_running_program_says_when_it_is_ready_alive_and_stopping(tmp_path, tiny_bundle, monkeypatch):
-    listener = Listener(str(tmp_path / "notify"))
-    for name, value in {**listener.environ, "WATCHDOG_USEC": "120000000"}.items():
+def test_the_running_program_says_when_it_is_ready_alive_and_stopping(by_path, tmp_path, tiny_bundle, monkeypatch):
+    for name, value in {**by_path.environ, "WATCHDOG_USEC": "120000000"}.items():
         monkeypatch.setenv(name, value)
     with running(RunningNode(tmp_path / "node", engine={"bundle": str(tiny_bundle.folder)})) as node:
-        wait_until(lambda: listener.hears("READY=1", "WATCHDOG=1"), 60)
-        assert f"STATUS=ICHAI listens on 127.0.0.1:{node.port}" in listener.heard
+        wait_until(lambda: by_path.hears("READY=1", "WATCHDOG=1"), 60)
+        assert f"STATUS=ICHAI listens on 127.0.0.1:{node.port}" in by_path.heard
         for child in psutil.Process(node.pid).children():
             assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & set(child.environ())
         os.kill(node.pid, signal.SIGTERM)
-        wait_until(lambda: listener.hears("STOPPING=1"), 60)
+        wait_until(lambda: by_path.hears("STOPPING=1"), 60)
+
+        def ended():  # however often it is asked, in its last moment too
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(node.pid, signal.SIGTERM)
+            return node.ended()
+
+        wait_until(ended, 60)
         assert node.stop() == 0
-    listener.socket.close()
 
 
 def test_a_stop_with_a_backlog_ends_after_what_is_in_hand_and_is_called_alive_meanwhile(
-    tmp_path, tiny_bundle, monkeypatch
+    by_path, tmp_path, tiny_bundle, monkeypatch
 ):
-    listener, may_answer = Listener(str(tmp_path / "notify")), threading.Event()
-    for name, value in {**listener.environ, "WATCHDOG_USEC": "120000000"}.items():
+    may_answer = threading.Event()
+    for name, value in {**by_path.environ, "WATCHDOG_USEC": "120000000"}.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "secret").write_text("0123456789abcdef0123456789abcdef\n")
 
@@ -138,9 +157,9 @@ def test_a_stop_with_a_backlog_ends_after_what_is_in_hand_and_is_called_alive_me
         with running(node):
             wait_until(lambda: states() == ["pending"] * 3 + ["sending"] and webhook.posts, 60)
             os.kill(node.pid, signal.SIGTERM)
-            wait_until(lambda: listener.hears("STOPPING=1"), 60)
-            listener.heard.clear()
-            wait_until(lambda: listener.hears("WATCHDOG=1"), 60, "it is alive while it drains")
+            wait_until(lambda: by_path.hears("STOPPING=1"), 60)
+            by_path.heard.clear()
+            wait_until(lambda: by_path.hears("WATCHDOG=1"), 60, "it is alive while it drains")
             may_answer.set()
             assert node.stop() == 0
             assert states() == ["delivered"] + ["pending"] * 3
@@ -148,4 +167,3 @@ def test_a_stop_with_a_backlog_ends_after_what_is_in_hand_and_is_called_alive_me
         with running(node):
             wait_until(lambda: states() == ["delivered"] * 4, 60, "the next start goes on")
             assert node.stop() == 0
-    listener.socket.close()

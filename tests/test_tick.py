@@ -9,6 +9,7 @@ import pytest
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import STATE_RUNNING
 
 from ichnode.errors import TransientError
 from ichnode.tick import Tick, end_ticks
@@ -148,7 +149,7 @@ def test_after_the_clock_was_set_back_it_counts_from_now(scheduler):
 
 
 def test_the_end_waits_for_a_tick_that_asks_for_another_one_meanwhile():
-    begun, ending, asked = threading.Event(), threading.Event(), threading.Event()
+    begun, ending, asked, called = (threading.Event() for _ in range(4))
 
     class Threads(ThreadPoolExecutor):
         def shutdown(self, wait=True):
@@ -161,7 +162,7 @@ def test_the_end_waits_for_a_tick_that_asks_for_another_one_meanwhile():
     def act():
         begun.set()
         assert ending.wait(60)
-        scheduler.add_job(print, id="another tick")  # as `Tick.wake` does, which saw the scheduler run a moment ago
+        scheduler.add_job(called.set, id="another tick")  # as `Tick.wake` does, which saw it run a moment ago
         asked.set()
 
     scheduler.start()
@@ -172,3 +173,22 @@ def test_the_end_waits_for_a_tick_that_asks_for_another_one_meanwhile():
     end.join(60)
     assert not end.is_alive()
     assert asked.is_set()
+    assert not called.is_set()
+
+
+def test_what_is_handed_out_while_all_ends_is_called_and_the_scheduler_ends_in_order():
+    found, called = threading.Event(), threading.Event()
+
+    class Threads(ThreadPoolExecutor):
+        def submit_job(self, job, run_times):
+            found.set()
+            wait_until(lambda: scheduler.state != STATE_RUNNING, 60)
+            super().submit_job(job, run_times)
+
+    threads = Threads(1)
+    scheduler = BackgroundScheduler(executors={"default": threads}, timezone="UTC")
+    scheduler.start()
+    scheduler.add_job(called.set)
+    assert found.wait(60)
+    end_ticks(scheduler, threads)
+    assert called.is_set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,3 +43,6 @@ def command(config: Path | None, data: Path | None, aet: str | None, host: str |
         click.echo(f"The worklist is at {address}")
 
     Daemon(settings, read).run(listening, pages)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # All is done. Python puts the default back while it ends, and one more signal would make a failure of it.
+        signal.signal(number, signal.SIG_IGN)
