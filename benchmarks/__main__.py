@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
 
 from . import crowd, documents, engine, growth, inference, pages, receive, record, training, turnaround, viewer
 
-PARTS = {
+LATEST = Path(__file__).with_name("latest.json")
+PARTS: dict[str, Callable[[Path, int, Callable[[str], None]], Iterable[record.Record]]] = {
     "receive": receive.measure,
     "crowd": crowd.measure,
     "turnaround": turnaround.measure,
@@ -31,13 +33,15 @@ PARTS = {
     help="Disk to measure on; some gigabytes are written below it and removed.",
 )  # fmt: skip
 def main(parts: tuple[str, ...], rounds: int, folder: Path) -> None:
-    """Measure the named parts, or all."""
+    """Measure the named parts, or all. Each figure is written and printed at once: a run that is cut loses none."""
     folder.mkdir(parents=True, exist_ok=True)
     records = []
     with tempfile.TemporaryDirectory(dir=folder, prefix="benchmarks-") as scratch:
         for name in parts or PARTS:
-            records += PARTS[name](Path(scratch), rounds, lambda sentence: click.echo(sentence, err=True))
-    record.write(records, Path(__file__).with_name("latest.json"))
+            for found in PARTS[name](Path(scratch), rounds, lambda sentence: click.echo(sentence, err=True)):
+                record.write([found], LATEST)
+                click.echo(f"{found.name}: {found.value:g} {found.unit}")
+                records.append(found)
     record.show(records)
 
 

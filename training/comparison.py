@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,11 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "ten adjacent slices": {"sampling.length": 10},
     "the paper's augmentation, whole sequences": {"augmentation.kind": "paper"},
     "augmentation for each slice": {"augmentation.per_slice": True},
+    "one slice, three windows, augmentation for each slice": {
+        "preprocessing.neighbours": 0,
+        "architecture.channels": 3,
+        "augmentation.per_slice": True,
+    },
     "no augmentation": {"augmentation.kind": "none"},
     "CutMix of slices": {"augmentation.cutmix": "slices"},
     "no CutMix": {"augmentation.cutmix": "off"},
@@ -31,8 +36,21 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "no temperatures": {"calibrated": False},
     "no mirrored reading": {"preprocessing.mirrored": False},
     "no outlines": {"losses.outline": 0.0},
+    "no phantoms": {"sampling.phantoms": 0.0, "sampling.phantom_heads": 0},
 }
-"""What an ablation changes, one at a time; what a recipe does not do anyway is left out."""
+"""What an ablation changes, one at a time; what a recipe does not do anyway is left out.
+
+Slices that are varied each on its own cannot lend each other their channels: with neighbours, that switch is held
+against the recipe without them.
+"""
+
+_WHERE: Mapping[str, Callable[[Recipe], bool]] = {
+    "ten adjacent slices": lambda recipe: recipe.sampling.length > 10,
+    "augmentation for each slice": lambda recipe: not recipe.on_features,
+    "one slice, three windows, augmentation for each slice": lambda recipe: recipe.preprocessing.neighbours > 0,
+    "CutMix of slices": lambda recipe: recipe.augmentation.cutmix == "sequences",
+}
+"""Where a switch takes something away, and adds nothing that the recipe never had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +67,13 @@ def ablations(recipe: Recipe) -> dict[str, Recipe]:
     """Return the recipe under "all of it", and for each switch that it uses the recipe without."""
     found = {"all of it": recipe}
     for name, settings in SWITCHES.items():
+        if name in _WHERE and not _WHERE[name](recipe):
+            continue
         try:
             other = changed(recipe, settings)
         except RecipeError:  # the other settings of this recipe need it
             continue
-        if other != recipe:
+        if other not in found.values():
             found[name] = other
     return found
 
@@ -79,11 +99,10 @@ def judge_bundle(name: str, bundle: Path, planes: Planes, keep_in: Path, device:
 def compare(
     recipes: Mapping[str, Recipe], train: Callable[[str, Recipe], Path], planes: Planes, keep_in: Path, device: str,
     rounds: int = 1000,
-) -> list[Row]:  # fmt: skip
-    """Train every recipe, or take what was trained, and judge all on the same test scans."""
-    return [
-        judge_bundle(name, train(name, recipe), planes, keep_in, device, rounds) for name, recipe in recipes.items()
-    ]
+) -> Iterator[Row]:  # fmt: skip
+    """Train every recipe, or take what was trained, and judge all on the same test scans; yield each when done."""
+    for name, recipe in recipes.items():
+        yield judge_bundle(name, train(name, recipe), planes, keep_in, device, rounds)
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -27,12 +27,12 @@ from ichnode.inference.bundle import Bundle, load_bundle
 from ichnode.inference.engine import try_bundle
 from ichnode.inference.network import CnnLstm
 
-from .calibration import fit, logits
+from .calibration import Logits, fit
 from .crossval import folds
 from .features import Features, features_of
 from .gate import Check, TestSet, judge, phantoms
 from .grid import GridScan, grid_scan
-from .judging import network_of, scan_scores
+from .judging import logits_of, network_of, scan_scores
 from .local_card import local_card, measured, operating_points
 from .local_scans import TEST, TRAINING, read_manifest
 from .loop import OutOfMemory, Setting
@@ -78,11 +78,10 @@ def _retrain(folder: Path, request: dict[str, Any]) -> None:
     training, test = ([one for one in seen if one.scan.split == part] for part in (TRAINING, TEST))
     _check(training)
     learned = _learn(request, active, training)
-    calibration = fit(logits(learned.held_out)[None], learned.labels, shifted=True)
+    calibration = fit(learned.held_out, learned.labels, shifted=True)
     calibration.put_into(learned.network)
-    thresholds = operating_points(
-        calibration.apply(learned.held_out), learned.labels, active.thresholds, float(request["target_sensitivity"])
-    )
+    target = float(request["target_sensitivity"])
+    thresholds = operating_points(learned.held_out.scores(calibration), learned.labels, active.thresholds, target)
     before = scan_scores(network_of(active), test, active.preprocessing)
     metrics = measured(_test_set(test, learned.scored(test), before), thresholds)
     card = local_card(active, request, folder, training, test, len(unread), thresholds, metrics, learned.how)
@@ -94,10 +93,10 @@ def _retrain(folder: Path, request: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Learned:
-    """A network, and scores of patients that another one like it had not seen, with their labels."""
+    """A network, and what another one like it says of patients that it had not seen, with their labels."""
 
     network: CnnLstm
-    held_out: NDArray[np.float32]
+    held_out: Logits
     labels: NDArray[np.float32]
     how: dict[str, Any]
     scored: Callable[[Sequence[Features]], NDArray[np.float32]]
@@ -134,17 +133,17 @@ def _learned(name: str, request: dict[str, Any], active: Bundle, training: Seque
     def scored(network: CnnLstm, some: Sequence[Features]) -> NDArray[np.float32]:
         return scan_scores(network, seen(some), recipe.preprocessing)
 
-    held, scores = [], []
+    held, said = list[Features](), list[torch.Tensor]()
     parts = folds(training, FOLDS, SEED)[: FOLDS if recipe.on_features else 1]
     tell = _teller("cross-validation by patient")
     for fold, part in enumerate(parts):
         rest = [one for one in training if one.patient not in part]
         held += (aside := [one for one in training if one.patient in part])
         network = taught(rest, SEED + fold + 1, _of_fold(tell, fold, len(parts)))
-        scores.append(scored(network, aside))
+        said += [logits_of(network, one, recipe.preprocessing) for one in seen(aside)]
     network = taught(training, SEED, _teller("training"))
     how = {"recipe": as_values(recipe), "seed": SEED, "device": device}
-    return _Learned(network, np.concatenate(scores), labels_of(held), how, lambda some: scored(network, some))
+    return _Learned(network, Logits.of_scans(said), labels_of(held), how, lambda some: scored(network, some))
 
 
 def _of_fold(tell: Callable[[int, int], None], fold: int, count: int) -> Callable[[int, int], None]:

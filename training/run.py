@@ -19,7 +19,7 @@ from ichnode.core.identity import digest_of
 from ichnode.inference.bundle import Bundle
 from ichnode.inference.network import CnnLstm
 
-from .calibration import fit
+from .calibration import Logits, fit
 from .evaluation import auc
 from .figures import Draws, Samples, weighted_log_loss
 from .judging import logits_of
@@ -83,8 +83,8 @@ class Judge:
 
     def loss(self, logits: Sequence[Tensor]) -> float:
         """Return the weighted log loss over what is labelled: `labelled`."""
-        views, labels = labelled(self._material, logits)
-        return weighted_log_loss(labels, torch.sigmoid(views.double()).mean(0).numpy())
+        said, labels = labelled(self._material, logits)
+        return weighted_log_loss(labels, said.scores())
 
     def best(self, last: CnnLstm) -> CnnLstm:
         """Return the network with the lowest loss, or the last one where there was nothing to judge on."""
@@ -137,8 +137,7 @@ def run(
     if not setting.processes.first:
         return None
     if recipe.calibrated and material.kept:
-        views, labels = labelled(material, judge.read(network))
-        fit(views, labels, shifted=False).put_into(network)
+        fit(*labelled(material, judge.read(network)), shifted=False).put_into(network)
     card = card_of(recipe, planes, material, judge, network, seed, state.notes, bundle, named)
     return publish(out, network, card, bundle if recipe.optimisation.frozen_cnn else None)
 
@@ -222,15 +221,15 @@ def operating_points(
     )  # fmt: skip
 
 
-def labelled(material: Material, logits: Sequence[Tensor]) -> tuple[Tensor, NDArray[np.float32]]:
-    """Return logits (views, n, 6) and labels (n, 6) of the slices of all validation scans, or of the scans.
+def labelled(material: Material, logits: Sequence[Tensor]) -> tuple[Logits, NDArray[np.float32]]:
+    """Return logits and labels, of shape (n, 6), of the slices of all validation scans, or of the scans.
 
     Of the scans where one bleeds of which no slice is labelled so: else only the slices of negative ones would count.
     """
     kept = material.kept
     if any(scan.scan_labels[0] == 1 and not (scan.labels[:, 0] > 0).any() for scan in kept):
-        return torch.stack([one.amax(1) for one in logits], 1), scan_labels(material)
-    return torch.cat(list(logits), 1), np.concatenate([scan.labels for scan in kept])
+        return Logits.of_scans(logits), scan_labels(material)
+    return Logits.of_slices(logits), np.concatenate([scan.labels for scan in kept])
 
 
 def scan_labels(material: Material) -> NDArray[np.float32]:

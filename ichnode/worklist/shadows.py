@@ -33,6 +33,9 @@ class Task:
 class Agreement:
     """How often two models say the same of the same series.
 
+    A series counts once, however often it was read again because slices came later or somebody asked: by the last
+    answer beside which the shadow was read.
+
     Attributes
     ----------
     series : int
@@ -40,10 +43,10 @@ class Agreement:
     same : int
         Series with the same verdict.
     only_active, only_shadow : tuple of int
-        Numbers of the studies that only one of them calls positive.
+        Numbers of the studies that only one of them calls positive, each once.
     classes : dict of class to (both, only the active one, only the shadow, neither)
     failed : int
-        Series that the shadow could not read.
+        Series that the shadow could not read, the last time it tried.
     """
 
     series: int
@@ -115,13 +118,17 @@ def give_up_unfinished(tx: Connection, now: datetime) -> int:
 
 def agreement(tx: Connection, digest: str) -> Agreement:
     """Compare what this model said as a shadow with the answers beside which it stood."""
-    failed = tx.execute(select(_W.c.id).where(_W.c.model_digest == digest, _W.c.state == _FAILED)).all()
-    rows = tx.execute(
-        select(_S.c.study_id, _R.c.verdict, _R.c.outcome, _W.c.verdict.label("said"), _W.c.outcome.label("shadow"))
+    tried = tx.execute(
+        select(
+            _S.c.study_id, _R.c.series_id, _R.c.verdict, _R.c.outcome, _W.c.state, _W.c.verdict.label("said"),
+            _W.c.outcome.label("shadow"),
+        )
         .select_from(_W.join(_R, _R.c.id == _W.c.result_id).join(_S, _S.c.id == _R.c.series_id))
-        .where(_W.c.model_digest == digest, _W.c.state == _DONE)
+        .where(_W.c.model_digest == digest, _W.c.state.in_((_DONE, _FAILED)))
         .order_by(_R.c.id)
-    ).all()
+    ).all()  # fmt: skip
+    last = {row.series_id: row for row in tried}.values()
+    rows = [row for row in last if row.state == _DONE]
     differing = [row for row in rows if row.verdict != row.said]
     pairs: dict[str, Counter[tuple[bool, bool]]] = {name: Counter() for name in CLASSES}
     for row in rows:
@@ -131,13 +138,13 @@ def agreement(tx: Connection, digest: str) -> Agreement:
     return Agreement(
         series=len(rows),
         same=len(rows) - len(differing),
-        only_active=tuple(row.study_id for row in differing if row.verdict == Verdict.POSITIVE),
-        only_shadow=tuple(row.study_id for row in differing if row.said == Verdict.POSITIVE),
+        only_active=tuple(dict.fromkeys(row.study_id for row in differing if row.verdict == Verdict.POSITIVE)),
+        only_shadow=tuple(dict.fromkeys(row.study_id for row in differing if row.said == Verdict.POSITIVE)),
         classes={
             name: (seen[True, True], seen[True, False], seen[False, True], seen[False, False])
             for name, seen in pairs.items()
         },
-        failed=len(failed),
+        failed=len(last) - len(rows),
     )
 
 

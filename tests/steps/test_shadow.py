@@ -11,7 +11,7 @@ from ichnode.steps.analyse import analyse_next
 from ichnode.steps.assemble import assemble_due
 from ichnode.steps.register import IMPORT, take_in
 from ichnode.steps.shadow import shadow_next
-from ichnode.worklist import model_tables, models, schema, shadows
+from ichnode.worklist import assembly, model_tables, models, schema, shadows
 from tests.bundles import write_tiny_bundle
 from tests.made import events, rows
 from tests.steps.spooled import put, started
@@ -154,3 +154,32 @@ def test_agreement_counts_verdicts_and_classes(node, engine, other_engine):
         agreement = shadows.agreement(tx, other_engine.bundle.digest)
     assert agreement.same == 0
     assert agreement.only_active + agreement.only_shadow == (1,)
+
+
+def test_a_series_that_was_read_again_counts_once_by_its_last_answer(node, engine, other_engine, clock):
+    answered(node, engine)
+    shadow_next(node, other_engine)
+    with node.worklist.write() as tx:
+        (series,) = rows(node.worklist, schema.series)
+        tx.execute(schema.series.update().values(revision=2))
+        assembly.queue_job(tx, clock(), series["id"], 2, "analyse", None)
+    answered(node, engine)
+    assert shadow_next(node, other_engine)
+    assert len(rows(node.worklist, model_tables.shadow_results)) == len(rows(node.worklist, schema.results)) == 2
+    digest, said = other_engine.bundle.digest, model_tables.shadow_results
+    verdict = rows(node.worklist, schema.results)[1]["verdict"]
+    other = "negative" if verdict == "positive" else "positive"
+    said_same, said_other, failed = (verdict, "done"), (other, "done"), (None, "failed")
+    cases = [
+        (said_same, said_other, (1, 0, 0)), (said_other, said_same, (1, 1, 0)),
+        (said_same, failed, (0, 0, 1)), (failed, said_same, (1, 1, 0)),
+    ]  # fmt: skip
+    for *both, expected in cases:
+        with node.worklist.write() as tx:
+            for (word, state), row in zip(both, rows(node.worklist, said), strict=True):
+                tx.execute(said.update().where(said.c.id == row["id"]).values(verdict=word, state=state))
+        with node.worklist.read() as tx:
+            found = shadows.agreement(tx, digest)
+        assert (found.series, found.same, found.failed) == expected
+        assert sum(next(iter(found.classes.values()))) == found.series
+        assert len(found.only_active + found.only_shadow) == found.series - found.same

@@ -10,11 +10,11 @@ import pytest
 import torch
 from ichnode_training import learner as learner_module
 from ichnode_training import retrain
-from ichnode_training.calibration import fit, logits
+from ichnode_training.calibration import Calibration, Logits, fit
 from ichnode_training.evaluation import auc
 from ichnode_training.figures import Samples
 from ichnode_training.grid import grid_scan
-from ichnode_training.judging import scan_scores
+from ichnode_training.judging import logits_of, scan_scores
 from ichnode_training.local_card import operating_points
 from ichnode_training.local_scans import LocalScan, read_manifest
 from ichnode_training.loop import OutOfMemory, Setting
@@ -24,11 +24,13 @@ from torch import nn
 
 from ichnode.core.findings import CLASSES
 from ichnode.inference.bundle import Architecture, Preprocessing, write_bundle
+from ichnode.inference.engine import Engine
 from ichnode.inference.network import CnnLstm
 from ichnode.inference.preprocess import channels, prepare
 from tests.bundles import card
 from tests.labelled import PIXEL_MM, drawn_head
 
+from .small_data import write_data
 from .test_head_only import seen
 
 NOBODY = dict.fromkeys(CLASSES, 0.5)
@@ -173,13 +175,13 @@ def test_held_out_scores_are_of_networks_that_have_not_seen_the_patient(active, 
         return network
 
     def check(network, held, how):
-        assert not network.of & {one.patient for one in held}
-        return np.full((len(held), 6), 0.5, np.float32)
+        assert held.patient not in network.of
+        return torch.zeros((2, 3, 6))
 
     monkeypatch.setattr(Material, "teach", teach)
-    monkeypatch.setattr(retrain, "scan_scores", check)
+    monkeypatch.setattr(retrain, "logits_of", check)
     learned = retrain._learn({"recipe": "head", "device": "cpu", "features": str(tmp_path)}, active, training)
-    assert learned.held_out.shape == learned.labels.shape == (24, 6), "everybody was scored"
+    assert learned.held_out.scores().shape == learned.labels.shape == (24, 6), "everybody was scored"
     assert len(taught) == retrain.FOLDS + 1 and taught[-1] == {one.patient for one in training}
 
 
@@ -202,23 +204,60 @@ def test_scores_are_calibrated_for_the_prevalence_of_the_site_and_the_weights_sa
     labels = np.full((400, 6), np.nan, np.float32)
     labels[:, 0] = np.arange(400) % 10 == 0
     labels[:5, 1] = 1  # too few to fit anything
-    held_out = np.full((400, 6), 0.3, np.float32)
-    held_out[:, 0] = 1 / (1 + np.exp(-(2 * labels[:, 0] - 1 + rng.normal(0, 1, 400))))  # as if half of them bled
-    calibration = fit(logits(held_out)[None], labels, shifted=True)
-    calibrated = calibration.apply(held_out)
+    raw = np.full((400, 6), -0.8, np.float32)
+    raw[:, 0] = 2 * labels[:, 0] - 1 + rng.normal(0, 1, 400)  # as if half of them bled
+    held_out = Logits(torch.from_numpy(raw)[None])
+    calibration = fit(held_out, labels, shifted=True)
+    before, after = held_out.scores(), held_out.scores(calibration)
 
     def off(scores):
         return Samples(labels[:, 0] == 1, scores[:, 0].astype(np.float64)).calibration_error(np.ones(400))
 
-    assert off(held_out) > 0.2 and off(calibrated) < 0.05
-    assert (np.argsort(calibrated[:, 0]) == np.argsort(held_out[:, 0])).all(), "the order stays"
-    assert np.allclose(calibrated[:, 1], held_out[:, 1], atol=1e-6)
+    assert off(before) > 0.2 and off(after) < 0.05
+    assert (np.argsort(after[:, 0]) == np.argsort(before[:, 0])).all(), "the order stays"
+    assert np.allclose(after[:, 1], before[:, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_calibration_is_fitted_on_what_the_node_computes_of_a_bundle_that_reads_mirrored_as_well(
+    start, tmp_path, shifted
+):
+    """Two readings whose highest slices differ: neither the logit of the mean nor each reading's highest would do."""
+    how = Preprocessing(matrix=32, mirrored=True)
     network = CnnLstm.build(TINY).eval()
     network.load_state_dict(start.state_dict())
-    scans = [seen(number, number % 2 == 0) for number in range(6)]
-    before = scan_scores(network, scans, HOW)
-    calibration.put_into(network)
-    assert np.allclose(scan_scores(network, scans, HOW), calibration.apply(before), atol=1e-4)
+    planes = write_data(tmp_path / "planes", patients=24, slices=4)
+    scans = [grid_scan(one, how, tmp_path) for one in planes]
+    with torch.no_grad():  # far from 0.5, where the mean of two sigmoids is most unlike a sigmoid
+        first = torch.cat([logits_of(network, one, how) for one in scans], 1)[..., 0]
+        network.head.bias[0] -= first.mean()
+        for head in (network.head, network.slice_head):
+            head.weight[0] *= 6 / first.std()
+        network.head.bias[0] *= 6 / first.std()
+        network.slice_head.bias[0] *= 6 / first.std()
+    said = Logits.of_scans([logits_of(network, one, how) for one in scans])
+    assert said.views.shape == (2, 24 * 4, 6)
+    labels, order = np.zeros((24, 6), np.float32), np.argsort(said.scores()[:, 0])
+    labels[order[12:], 0] = 1
+    labels[order[[1, 4, 8, 10, 13, 16, 19, 22]], 0] = [1, 1, 1, 1, 0, 0, 0, 0]  # less sure than its logits are
+    found = fit(said, labels, shifted=shifted)
+    expected, plain = said.scores(found), said.scores()[:, 0].astype(float)
+    slope, shift = float(found.slope[0]), float(found.shift[0])
+    assert abs(slope - 1) > 0.1 and bool(shift) == shifted
+    of_mean = 1 / (1 + np.exp(-(np.log(plain / (1 - plain)) * slope + shift)))
+    assert np.abs(of_mean - expected[:, 0]).max() > 0.01, "or this test could not tell"
+
+    def off(by, along):
+        scores = said.scores(Calibration(found.slope + by, found.shift + along))[:, 0].astype(float)
+        return -np.log(np.where(labels[:, 0] == 1, scores, 1 - scores)).sum() + np.log(slope + by) ** 2
+
+    beside = [(0.05, 0.0), (-0.05, 0.0), *([(0.0, 0.05), (0.0, -0.05)] if shifted else [])]
+    assert all(off(0.0, 0.0) < off(*step) for step in beside), "the best there is for the node's own score"
+    found.put_into(network)
+    bundle = write_bundle(tmp_path / "bundle", card(TINY, how), network.state_dict())
+    engine = Engine.load(bundle.folder, "cpu", 1)
+    read = [engine.score(one.hu(), one.positions_mm.tolist(), one.spacing_mm).max(0) for one in planes]
+    np.testing.assert_allclose(read, expected, atol=2e-3)  # a bundle keeps its weights in half precision
 
 
 def test_temperatures_leave_the_middle_where_it_is():
@@ -226,7 +265,7 @@ def test_temperatures_leave_the_middle_where_it_is():
     truth = np.zeros((300, 6), np.float32)
     truth[:, 0] = rng.random(300) < 0.5
     views = torch.from_numpy(rng.normal(4 * (2 * truth - 1), 6, (2, 300, 6))).float()
-    found = fit(views, truth, shifted=False)
+    found = fit(Logits(views), truth, shifted=False)
     assert float(found.slope[0]) < 0.8 and float(found.slope[1]) == 1 and not found.shift.any()
 
 

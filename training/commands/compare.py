@@ -1,7 +1,8 @@
 """``compare``: the paper's networks, the 2-D baseline and the shipped backbone on the same data, in one table.
 
-With ``--ablate RECIPE`` instead: a recipe, and the recipe with one switch turned off at a time. What was trained is
-kept below ``--out``; stopped, the same command goes on. A bundle of another recipe, data or seed is refused, not shown.
+With ``--ablate RECIPE`` instead: a recipe, and the recipe with one switch turned off at a time. Each row of the table
+is written as soon as it is there. What was trained is kept below ``--out``; stopped, the same command goes on. A bundle
+of another recipe, data or seed is refused, not shown.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from ichnode.inference.bundle import load_bundle
 from ichnode.inference.memory import keep_memory
 
-from ..comparison import ablations, compare, table
+from ..comparison import Row, ablations, compare, table
 from ..initial import initial_state
 from ..loop import Setting
 from ..material import Material
@@ -87,10 +88,12 @@ def run(given: argparse.Namespace) -> int:
             here.wait()  # the first process writes the bundle that all judge
             return Path(out)
 
-        rows = compare(recipes, train, planes, given.out / "scores", str(here.device), given.rounds)
-    if not here.first:
-        return 0
-    text = table(rows)
-    (given.out / "table.md").write_text(text, encoding="utf-8")
-    say(text)
+        rows, device = list[Row](), str(here.device)
+        for row in compare(recipes, train, planes, given.out / "scores", device, given.rounds):
+            rows.append(row)
+            if here.first:  # each row as soon as it is there: the next one may take days
+                (given.out / "table.md").write_text(table(rows), encoding="utf-8")
+                say(table(rows).splitlines()[-1])
+    if here.first:
+        say(table(rows))
     return 0
