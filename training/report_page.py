@@ -10,6 +10,7 @@ from ichnode.core.findings import CLASSES
 
 from . import curves
 from .protocol import Protocol, with_interval
+from .subgroups import LEAST_PATIENTS
 from .worst import Wrong
 
 _STYLE = """
@@ -106,14 +107,23 @@ def _confusion(classes: Mapping[str, Any]) -> str:
 
 
 def _subgroups(figures: Mapping[str, Any]) -> Iterator[str]:
-    rows = [
-        (f"{row['kind']}: {row['name']}", str(row["scans"]), str(row["positive"]),
-         *(with_interval(row[name]) for name in ("auc", "sensitivity", "specificity")))
-        for row in figures["subgroups"]
-    ]  # fmt: skip
-    yield "<h2>Subgroups: any, by scan</h2>"
-    yield _table(("", "scans", "positive", "AUC", "sensitivity", "specificity"), rows)
-    yield "<p class=note>A volume group is its positive scans against all negative ones.</p>"
+    tables: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    for row in figures["subgroups"]:
+        tables.setdefault((row["class"], row["level"]), []).append(
+            (f"{row['kind']}: {row['name']}", str(row["scans"]), str(row["known"]), str(row["positive"]),
+             str(row["patients_positive"]),
+             *(with_interval(row[name]) for name in ("auc", "sensitivity", "specificity")))
+        )  # fmt: skip
+    yield "<h2>Subgroups</h2>"
+    yield (
+        f"<p class=note>A figure needs {LEAST_PATIENTS} patients with the class, without it, or both; of the subtypes "
+        "only groups that have one are shown. A volume group is its positive scans, or their positive slices, against "
+        "all negative ones.</p>"
+    )
+    for (name, level), rows in tables.items():
+        yield f"<h3>{escape(name)}, by {level}</h3>"
+        head = ("", "scans", f"{level}s labelled", "positive", "patients with it", "AUC", "sensitivity", "specificity")
+        yield _table(head, rows)
 
 
 def _worst(wrong: Sequence[Wrong]) -> Iterator[str]:

@@ -20,15 +20,18 @@ from ichnode.cli.options import config_option, settings_from
 @click.option("--descriptors", is_flag=True, help="Keep harmless words of the study and series descriptions.")
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path),
               help="Secret key of the pseudonyms; default: export.key in the data folder.")  # fmt: skip
+@click.option("--outcomes", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="CSV of report outcomes (retrain.outcomes): those of exported studies go into labels.csv.")  # fmt: skip # noqa: E501
 @click.argument("studies", nargs=-1, metavar="[STUDY]...")
 def command(
     config: Path | None, data: Path | None, out: Path, everything: bool, dates: str, characteristics: bool,
-    device: bool, descriptors: bool, key: Path | None, studies: tuple[str, ...],
+    device: bool, descriptors: bool, key: Path | None, outcomes: Path | None, studies: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Write the analysed series of STUDY (see `ichnode show` for what STUDY may be) de-identified by PS3.15 Annex E.
 
     Only what a reader of the pixels needs is kept; patient and UIDs get pseudonyms that are the same in every export
-    with the same key. What readers said stands in labels.csv, which `python -m ichnode_training import folder` takes.
+    with the same key. What readers said stands in labels.csv, which `python -m ichnode_training import folder` takes,
+    and what reports said, where --outcomes is given.
     Text burned into pixels is not searched for, and faces are not removed.
 
     Example: ichnode export --all --out export
@@ -38,12 +41,15 @@ def command(
     from rich.progress import Progress
 
     from ichnode.dicom.deidentified import Options
-    from ichnode.steps.export import export, export_key
+    from ichnode.steps.export import check_stays, export, export_key
     from ichnode.steps.node import existing_node
+    from ichnode.steps.outcomes import read_outcomes
     from ichnode.worklist import views
 
     if bool(studies) == everything:
         raise click.UsageError("Name studies, or say --all.")
+    check_stays(out, key, outcomes)
+    reported = read_outcomes(outcomes) if outcomes else []
     node = existing_node(settings)
     with node.worklist.read() as tx:
         found = {text: views.find_study(tx, text) for text in studies}
@@ -56,9 +62,14 @@ def command(
         task = progress.add_task("series", total=None)
         done = export(
             node, chosen, out, export_key(node, key), options,
-            lambda ready, of: progress.update(task, completed=ready, total=of),
+            lambda ready, of: progress.update(task, completed=ready, total=of), reported,
         )  # fmt: skip
     click.echo(f"{done.files} objects of {done.series} series, {done.labels} lines of labels: {out}")
+    if done.outcomes.elsewhere:
+        click.echo(f"{done.outcomes.elsewhere} outcomes are of studies of which nothing is in the export.", err=True)
+    if done.outcomes.shared:
+        click.echo(f"{done.outcomes.shared} outcomes were left out: several patients have their accession number. "
+                   "Name these studies by study_instance_uid.", err=True)  # fmt: skip
     for study, why in done.refused:
         click.echo(f"left out of study {study}: {why}", err=True)
     if not done.series:

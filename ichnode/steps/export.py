@@ -19,8 +19,10 @@ from ichnode.dicom.dataset import encoded
 from ichnode.dicom.deidentified import Options, deidentified
 from ichnode.errors import BadObject, ConfigError
 from ichnode.steps.assemble import look_at
+from ichnode.steps.export_outcomes import Joined, join
 from ichnode.steps.labels import patient_digest
 from ichnode.steps.node import Node
+from ichnode.steps.outcomes import Reported
 from ichnode.steps.report import installation_id
 from ichnode.storage.atomic import write_durable
 from ichnode.worklist import assembly, audit, feedback, lab, views
@@ -43,12 +45,15 @@ class Exported:
         Lines of the labels' table.
     refused : tuple of (int, str)
         Number of the study in the worklist, and why something of it was left out.
+    outcomes : Joined
+        What became of the reports' outcomes.
     """
 
     series: int
     files: int
     labels: int
     refused: tuple[tuple[int, str], ...]
+    outcomes: Joined
 
 
 def export_key(node: Node, file: Path | None) -> Pseudonyms:
@@ -68,9 +73,23 @@ def export_key(node: Node, file: Path | None) -> Pseudonyms:
         raise ConfigError(f"{path} is no key: 64 hexadecimal digits or more are.") from error
 
 
+def check_stays(out: Path, *files: Path | None) -> None:
+    """Refuse a key, or a table of outcomes, that lies in the folder that leaves.
+
+    Raises
+    ------
+    ConfigError
+    """
+    for file in files:
+        if file is not None and file.resolve().is_relative_to(out.resolve()):
+            raise ConfigError(
+                f"{file} lies in the folder that leaves, and has to stay: move it, or take another --out."
+            )
+
+
 def export(
     node: Node, study_ids: Sequence[int], out: Path, pseudonyms: Pseudonyms, options: Options,
-    tell: Callable[[int, int], None],
+    tell: Callable[[int, int], None], reported: Sequence[Reported] = (),
 ) -> Exported:  # fmt: skip
     """Write the analysed series of some studies, one folder a patient and series, and ``labels.csv``.
 
@@ -86,6 +105,8 @@ def export(
         Folder; made where it does not exist.
     tell : callable
         Called after each series with (done, of).
+    reported : sequence of Reported
+        What reports said of studies; those of exported ones go into ``labels.csv``.
     """
     out.mkdir(parents=True, exist_ok=True)
     with node.worklist.read() as tx:
@@ -96,21 +117,24 @@ def export(
     judges = {study for study, named in whose.items() if parts.get(patient_digest(owner, *named)) == TEST}
     rows: list[Mapping[str, str]] = []
     refused: list[tuple[int, str]] = []
-    files = 0
+    files, there = 0, set[int]()
     for done, (study_id, series_id) in enumerate(series, 1):
         with node.worklist.write() as tx:
             filed = assembly.filed_slices(tx, series_id)
             audit.record(tx, node.now(), audit.terminal().name, "study.exported", study_id, options=list(options.names))
         written, why = _series(node, filed, out, pseudonyms, options)
         files += written
+        there |= {series_id} if written else set()
         refused += [(study_id, reason) for reason in why]
         if series_id in words and written:
             rows += _labels(words[series_id], pseudonyms)
         if study_id in judges and written:
             rows.append({"study_instance_uid": pseudonyms.uid(whose[study_id][1]), "split": TEST})
         tell(done, len(series))
+    outcomes = join(node, reported, there, pseudonyms)
+    rows += outcomes.rows
     _write_labels(out / LABELS, rows)
-    return Exported(len(series), files, len(rows), tuple(refused))
+    return Exported(len(series), files, len(rows), tuple(refused), outcomes)
 
 
 def _series(

@@ -71,11 +71,15 @@ class Named:
         For telling patients apart; never to be written anywhere.
     series_id : int or None
         The series that was read of it.
+    study_instance_uid, series_instance_uid : str
+        Of the study and of that series; never to be written anywhere as they are.
     """
 
     study_id: int
     patient: str
     series_id: int | None
+    study_instance_uid: str
+    series_instance_uid: str
 
 
 def named(tx: Connection, *, accession: str = "", study_instance_uid: str = "") -> list[Named]:
@@ -86,11 +90,20 @@ def named(tx: Connection, *, accession: str = "", study_instance_uid: str = "") 
     if not (accession or study_instance_uid):
         return []
     rows = tx.execute(
-        select(_ST.c.id, _ST.c.patient_id, _ST.c.study_instance_uid, _ST.c.chosen_series_id)
+        select(
+            _ST.c.id, _ST.c.patient_id, _ST.c.study_instance_uid, _ST.c.chosen_series_id, _S.c.series_instance_uid,
+        )
+        .select_from(_ST.outerjoin(_S, _S.c.id == _ST.c.chosen_series_id))
         .where(wanted)
         .order_by(_ST.c.id)
-    )
-    return [Named(row.id, row.patient_id or row.study_instance_uid, row.chosen_series_id) for row in rows]
+    )  # fmt: skip
+    return [
+        Named(
+            row.id, row.patient_id or row.study_instance_uid, row.chosen_series_id, row.study_instance_uid,
+            row.series_instance_uid or "",
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def patients_of(tx: Connection, study_ids: Iterable[int]) -> dict[int, tuple[str, str]]:

@@ -91,6 +91,46 @@ def test_who_judges_models_here_is_in_the_test_part_elsewhere(received, data, ic
     assert [scan.split for scan in open_planes(into)] == ["test", "test"]
 
 
+def test_outcomes_of_reports_are_joined_under_the_new_names(received, data, ichnode, tmp_path):
+    out, into, file = tmp_path / "out", tmp_path / "planes", tmp_path / "reports.csv"
+    file.write_text(
+        "study_instance_uid,accession,any,subdural,epidural\n"
+        "1.2.840.55.1,,1,0,1\n"  # the reader saw a subdural there
+        "1.2.840.55.2,,0,,\n,ACC-OTHER,1,,\n"
+    )
+    done = ichnode("export", "--data", data, "--all", "--outcomes", file, "--out", out)
+    assert "1 outcomes are of studies of which nothing is in the export." in done.err
+    assert "4 lines of labels" in done.out
+    text = (out / "labels.csv").read_text()
+    assert not [word for word in WORDS if word in text]
+    assert lab(["import", "folder", str(out), "--labels", str(out / "labels.csv"), "--into", str(into)]) == 1
+    taught, other = sorted(open_planes(into), key=lambda scan: len(scan.instances))
+    assert taught.scan_labels[0] == 1 and taught.scan_labels[CLASSES.index("epidural")] == 1
+    assert "contradict" in (into / "refused.txt").read_text(), "reader and report, of the subdural"
+    assert (other.scan_labels == 0).all() and (other.labels == 0).all(), "nothing on no slice"
+    again = ichnode("export", "--data", data, "--outcomes", file, "--out", tmp_path / "later", "1.2.840.55.2")
+    later = (tmp_path / "later" / "labels.csv").read_text().splitlines()
+    assert "2 outcomes are of studies" in again.err and later[1] in text, "the same names in every export"
+
+
+def test_an_accession_number_of_two_patients_says_nothing(received, data, ichnode, tmp_path):
+    with received.worklist.write() as tx:
+        tx.execute(schema.studies.update().where(schema.studies.c.id == 2).values(patient_id="PAT-OTHER"))
+    file = tmp_path / "reports.csv"
+    file.write_text("accession,any\nACC-8812,1\n")
+    done = ichnode("export", "--data", data, "--all", "--outcomes", file, "--out", tmp_path / "out")
+    assert "1 outcomes were left out: several patients" in done.err and "2 lines of labels" in done.out
+
+
+@pytest.mark.parametrize("option", ["--key", "--outcomes"])
+def test_what_has_to_stay_may_not_lie_in_what_leaves(received, data, ichnode, tmp_path, option):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "secret").write_text("accession,any\n")
+    said = ichnode("export", "--data", data, "--all", "--out", out, option, out / "secret")
+    assert said.code == 2 and "lies in the folder that leaves" in said.err and not list(out.rglob("*.dcm"))
+
+
 def test_a_word_on_a_frame_stays_with_the_frame():
     said = {("1.2.3", 1): {"any": False}, ("1.2.3", 5): {"any": True}}
     word = SimpleNamespace(study_instance_uid="1.2", series_instance_uid="1.2.9", truth=Truth({"any": True}, said))

@@ -17,6 +17,9 @@ from ichnode_training.assessment import Judged, assess
 from ichnode_training.evaluation import auc
 from ichnode_training.figures import Draws, Samples, mean, row_losses, weighted_log_loss
 from ichnode_training.planes import Scan, open_planes
+from ichnode_training.protocol import PROTOCOLS
+from ichnode_training.report_page import page
+from ichnode_training.subgroups import LEAST_PATIENTS
 from ichnode_training.submission import write_submission
 from ichnode_training.worst import worst
 from PIL import Image
@@ -108,26 +111,50 @@ def judged(patient, positive, score, **facts):
 
 def test_subgroups_hold_what_belongs_to_them():
     volume = np.full(6, np.nan, np.float32)
-    volume[0] = 3
+    volume[[0, 4]] = 3
+    thick = {"thickness_mm": 5.0, "kernel": "STANDARD", "manufacturer": "GE", "model": "A"}
+    thin = {"thickness_mm": 1.0, "kernel": "BONE", "manufacturer": "GE", "model": "A"}
     those = [
-        judged("1", 1, 0.9, thickness_mm=5.0, kernel="STANDARD", manufacturer="GE", model="A", lesion_ml=volume),
-        judged("2", 1, 0.2, thickness_mm=1.0, kernel="BONE", manufacturer="GE", model="A", lesion_ml=volume * 10),
-        judged("3", 0, 0.3, thickness_mm=5.0, kernel="STANDARD", manufacturer="GE", model="A"),
-        judged("4", 0, 0.7, manufacturer="Siemens", model="B"),
+        one
+        for n in range(LEAST_PATIENTS)
+        for one in (
+            judged(f"small{n}", 1, 0.9, lesion_ml=volume, **thick),
+            judged(f"large{n}", 1, 0.2, lesion_ml=volume * 10, **thin),
+            judged(f"well{n}", 0, 0.3, **thick),
+            judged(f"elsewhere{n}", 0, 0.7, manufacturer="Siemens", model="B"),
+        )
     ]
     figures = assess(those, HALF, rounds=50)
-    groups = {(row["kind"], row["name"]): row for row in figures["subgroups"]}
-    assert groups["thickness", "4 to 6 mm"]["scans"] == 2 and groups["thickness", "unknown"]["scans"] == 1
-    assert groups["kernel", "bone"]["positive"] == 1 and groups["kernel", "bone"]["auc"] is None
-    assert groups["scanner", "GE A"]["specificity"]["value"] == 1
-    assert groups["scanner", "Siemens B"]["sensitivity"] is None
-    small, large = groups["lesion volume", "under 5 mL"], groups["lesion volume", "25 mL and more"]
-    assert small["auc"]["value"] == 1 and large["auc"]["value"] == 0, "against all that are negative"
+    groups = {(row["class"], row["level"], row["kind"], row["name"]): row for row in figures["subgroups"]}
+    many = LEAST_PATIENTS
+    assert groups["any", "scan", "thickness", "4 to 6 mm"]["scans"] == 2 * many
+    assert groups["any", "scan", "thickness", "unknown"]["scans"] == many
+    bone = groups["any", "scan", "kernel", "bone"]
+    assert bone["positive"] == many and bone["auc"] is None and bone["sensitivity"]["value"] == 0
+    assert groups["any", "scan", "scanner", "GE A"]["specificity"]["value"] == 1
+    assert groups["any", "scan", "scanner", "Siemens B"]["sensitivity"] is None
+    small, large = ("lesion volume", "under 5 mL"), ("lesion volume", "25 mL and more")
+    for name in ("any", "subdural"):
+        assert groups[name, "scan", *small]["auc"]["value"] == 1, "against all that are negative"
+        assert groups[name, "scan", *large]["auc"]["value"] == 0
+        assert groups[name, "scan", *small]["specificity"] is None
+        slices = groups[name, "slice", *large]
+        assert (slices["scans"], slices["positive"], slices["known"]) == (many, many, many * (1 + 2 + 2 + 3 + 3))
+        ahead = (many * (2 + 2 + 2 + 2)) / (many * (2 + 2 + 3 + 3))  # of the negative slices, those at 0.1
+        assert slices["auc"]["value"] == pytest.approx(ahead) and slices["sensitivity"]["value"] == 0
+    assert not [key for key in groups if key[0] == "epidural"], "nobody bears it: there is nothing to say"
+    assert not [key for key in groups if key[0] == "subdural" and key[3] == "Siemens B"]
+    fewer = assess([one for one in those if one.scan.patient != "small0"], HALF, rounds=10)["subgroups"]
+    kept = {(row["class"], row["level"], row["kind"], row["name"]): row for row in fewer}
+    assert kept["any", "scan", *small]["positive"] == many - 1 and kept["any", "scan", *small]["auc"] is None
+    assert ("subdural", "scan", *small) not in kept and ("any", "slice", *small) not in kept, "silence below the least"
     assert figures["scan"]["any"]["confusion"] == {
-        "true_positive": 1, "false_negative": 1, "false_positive": 1, "true_negative": 1,
+        "true_positive": many, "false_negative": many, "false_positive": many, "true_negative": many,
     }  # fmt: skip
-    assert figures["slice"]["any"]["positive"] == 2 and figures["scan"]["epidural"]["auc"] is None
+    assert figures["slice"]["any"]["positive"] == 2 * many and figures["scan"]["epidural"]["auc"] is None
     json.dumps(figures, allow_nan=False)
+    html = page({}, figures, PROTOCOLS["own"], [])
+    assert "<h3>subdural, by slice</h3>" in html and "epidural, by" not in html
 
 
 def test_unknown_labels_take_no_part():
