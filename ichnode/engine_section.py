@@ -33,6 +33,11 @@ class EngineSection(Section):
         "ichnode[openvino]), else torch. compiled: torch's compiler, which needs a C compiler on this machine.",
     )
     max_attempts: int = Field(3, ge=1, description="Attempts before a series is reported as not analysed.")
+    patience_s: Seconds = Field(
+        600,
+        description="Seconds after which a series that is not urgent gets every second turn, if urgent ones leave it "
+        "no other.",
+    )
     lease_s: Seconds = Field(
         600, description="Seconds one analysis may take; then its worker is ended and the series tried again."
     )

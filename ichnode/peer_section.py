@@ -38,6 +38,11 @@ class PeerSection(Section):
         0, ge=0, allow_inf_nan=False, description="Slices a second; who is faster for ten seconds is held up; 0 is any."
     )
     bytes_per_s: float = Field(0, ge=0, allow_inf_nan=False, description="Bytes a second, likewise; 0 is any.")
+    urgent: bool = Field(
+        False,
+        description="Whether what it sends is urgent and analysed before all else, as of the emergency department's "
+        "scanner.",
+    )
     silent_after_h: float = Field(
         0, ge=0, description="Hours without an association of this AE title that are an alarm; 0: never."
     )

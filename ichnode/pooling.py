@@ -20,10 +20,10 @@ from ichnode.errors import Interrupted
 from ichnode.inference.bundle import load_bundle
 from ichnode.inference.cluster import Cluster, ClusterAway, answers
 from ichnode.log import get_logger
-from ichnode.steps.analyse import analyse_next
-from ichnode.steps.illustrate import Readings, illustrate_next, pictures_are_late
+from ichnode.steps.illustrate import Readings
 from ichnode.steps.node import Node, open_node
 from ichnode.steps.register import active_digest, settle_active
+from ichnode.steps.turn import Turns
 from ichnode.worklist import jobs
 from ichnode.worklist.boots import worker_is
 
@@ -94,6 +94,7 @@ class _Work:
         self._node, self._owner, self._asked, self._say = node, owner, asked, say
         lanes = node.settings.pool.gpu_workers + node.settings.pool.cpu_workers + 1
         self._threads, self._readings = ThreadPoolExecutor(lanes, "series"), Readings(2 * lanes)
+        self._turns = Turns()
         self._in_hand: set[Future[None]] = set()
         self._told: tuple[str, str | None] = ("", None)
 
@@ -151,8 +152,7 @@ class _Work:
         node, owner, readings = self._node, self._owner, self._readings
         engine = PoolEngine(pool, LEASE_SHARE * node.settings.engine.lease_s, node.decoders.read)
         try:
-            late = pictures_are_late(node) and illustrate_next(node, engine, owner, readings)
-            if late or analyse_next(node, engine, owner, readings) or illustrate_next(node, engine, owner, readings):
+            if self._turns.take(node, engine, owner, readings):
                 self._say("done")
         finally:
             self._asked.to_look.set()

@@ -46,10 +46,10 @@ def main() -> int:
 
 
 def _work(settings: Settings, owner: str, asked: Asked) -> None:
-    from ichnode.steps.analyse import analyse_next
-    from ichnode.steps.illustrate import Readings, illustrate_next, pictures_are_late
+    from ichnode.steps.illustrate import Readings
     from ichnode.steps.node import open_node
     from ichnode.steps.register import active_digest, settle_active
+    from ichnode.steps.turn import Turns
     from ichnode.worklist.boots import worker_is
 
     node = open_node(settings, owner.partition("/")[0])
@@ -57,7 +57,7 @@ def _work(settings: Settings, owner: str, asked: Asked) -> None:
         worker_is(tx, node.now(), node.boot_id, "loading")
     engine = _engine(settings, node.models.path(settle_active(node)))
     log.info("worker.ready", device=engine.computed_by, model=engine.bundle.name, digest=engine.bundle.digest[:12])
-    computed_by, readings = "", Readings()
+    computed_by, readings, turns = "", Readings(), Turns()
     _say("ready")
     while not asked.to_stop.is_set():
         digest = active_digest(node)
@@ -68,8 +68,7 @@ def _work(settings: Settings, owner: str, asked: Asked) -> None:
             computed_by = engine.computed_by
             with node.worklist.write() as tx:
                 worker_is(tx, node.now(), node.boot_id, "ready", computed_by)
-        late = pictures_are_late(node) and illustrate_next(node, engine, owner, readings)
-        if late or analyse_next(node, engine, owner, readings) or illustrate_next(node, engine, owner, readings):
+        if turns.take(node, engine, owner, readings):
             _say("done")
         else:
             asked.to_look.wait(IDLE_S)

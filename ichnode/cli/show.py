@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from ichnode.steps.node import Node
 
 
+_URGENT = {
+    "peer": "its sender is marked urgent in [[peers]]", "request": "its images say STAT or HIGH",
+    "workitem": "a work item of high priority asks for it",
+}  # fmt: skip
+
+
 @click.command()
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
@@ -54,6 +60,8 @@ def _print_study(facts: dict[str, Any]) -> None:
     click.echo(
         f"  patient {facts['patient_name']} ({facts['patient_id']}), {facts['study_date']}, {facts['description']}"
     )
+    if facts["urgent_because"]:
+        click.echo(f"  urgent: {_URGENT[facts['urgent_because']]}")
     for series in facts["series"]:
         chosen = "  <- read for this study" if series["id"] == facts["chosen_series_id"] else ""
         click.echo(f"\n  Series {series['series_instance_uid']} ({series['description'] or 'no description'}){chosen}")

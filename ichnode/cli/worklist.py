@@ -60,6 +60,7 @@ def _table(studies: list[dict[str, Any]]) -> None:
         table.add_column(column, overflow="fold")
     for s in studies:
         verdict = s["verdict"].replace("_", " ") + ("\n(preliminary)" if s["preliminary"] else "")
+        verdict += "\n(urgent)" if s["urgent_because"] else ""
         verdict += "\n(failed)" if s["failed"] else ""
         verdict += "\n(overdue)" if s["overdue_since"] else ""
         verdict += f"\n(read by {s['read_by']})" if s["read_by"] else ""

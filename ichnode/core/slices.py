@@ -98,3 +98,5 @@ class StudyFacts:
     referring_physician: str = ""
     station_name: str = ""
     institution: str = ""
+    priority: str = ""
+    """Requested Procedure Priority (0040,1003)."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from ichnode.core.findings import Warned
 from ichnode.core.reasons import because
+from ichnode.core.urgency import is_urgent_priority
 
 SCHEDULED, IN_PROGRESS, COMPLETED, CANCELED = "SCHEDULED", "IN PROGRESS", "COMPLETED", "CANCELED"
 """Values of Procedure Step State (0074,1000)."""
-_PRIORITIES = ("HIGH", "MEDIUM", "LOW")
+_LATER = {"LOW": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,12 @@ class Workitem:
     @property
     def rank(self) -> int:
         """Place among others by its priority; the first is the most urgent."""
-        return _PRIORITIES.index(self.priority) if self.priority in _PRIORITIES else 1
+        return 0 if self.is_urgent else _LATER.get(self.priority, 1)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether its priority asks for haste."""
+        return is_urgent_priority(self.priority)
 
     def is_for(self, codes: Sequence[CodedEntry], station: CodedEntry | None) -> bool:
         """Tell whether it waits for a performer of these codes at this station; services need not heed every key.

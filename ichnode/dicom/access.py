@@ -81,6 +81,8 @@ class AllowedPeer:
         At once, of all that this entry lets in; 0 is as many as the node has.
     slices_per_s, bytes_per_s : float
         As `Pace`.
+    urgent : bool
+        What it sends is analysed first.
     """
 
     aet: str
@@ -92,6 +94,7 @@ class AllowedPeer:
     max_associations: int = 0
     slices_per_s: float = 0.0
     bytes_per_s: float = 0.0
+    urgent: bool = False
 
 
 def allowed_peer(section: PeerSection) -> AllowedPeer:

@@ -31,10 +31,11 @@ _STUDY_TAGS = dict.fromkeys(
         tags.SPECIFIC_CHARACTER_SET, tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID, tags.STUDY_DATE, tags.STUDY_TIME,
         tags.ACCESSION_NUMBER, tags.INSTITUTION_NAME, tags.REFERRING_PHYSICIAN_NAME, tags.STATION_NAME,
         tags.STUDY_DESCRIPTION, tags.PATIENT_NAME, tags.PATIENT_ID, tags.PATIENT_BIRTH_DATE, tags.PATIENT_SEX,
-        tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID,
+        tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID, tags.REQUESTED_PROCEDURE_PRIORITY,
     )
 )  # fmt: skip
-_WANTED = {**_STUDY_TAGS, **SLICE_TAGS, **FUNCTIONAL_GROUPS}
+_REQUEST = {tags.REQUEST_ATTRIBUTES_SEQUENCE: dict.fromkeys((tags.REQUESTED_PROCEDURE_PRIORITY,))}
+_WANTED = {**_STUDY_TAGS, **_REQUEST, **SLICE_TAGS, **FUNCTIONAL_GROUPS}
 _META_WANTED = dict.fromkeys((tags.MEDIA_STORAGE_SOP_CLASS_UID, tags.TRANSFER_SYNTAX_UID))
 _AFTER_META = 0x00030000
 
@@ -238,7 +239,16 @@ def _study(found: Elements, text: TextDecoder, strict: bool) -> StudyFacts:
         referring_physician=text.person_name(_plain(found, tags.REFERRING_PHYSICIAN_NAME)),
         station_name=text.text(_plain(found, tags.STATION_NAME)),
         institution=text.text(_plain(found, tags.INSTITUTION_NAME)),
+        priority=_priority(found),
     )
+
+
+def _priority(found: Elements) -> str:
+    """Return the priority of the request, where scanners write it: beside all else, or in the request's own item."""
+    items = found.get(tags.REQUEST_ATTRIBUTES_SEQUENCE)
+    said = (found, *(items if isinstance(items, list) else ()))
+    given = [code_string(_plain(one, tags.REQUESTED_PROCEDURE_PRIORITY)) for one in said]
+    return next((one for one in given if one), "")
 
 
 def _uid(found: Elements, tag: int, name: str, strict: bool = True) -> str:

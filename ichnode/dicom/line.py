@@ -42,6 +42,8 @@ class Received:
     sop_instance_uid: str
     transfer_syntax_uid: str
     encoded: bytes | bytearray
+    urgent: bool = False
+    """The peer's entry of the allow-list says that what it sends is."""
 
 
 def peer_at(connection: socket.socket, address: str, encoded: bytes) -> Peer:

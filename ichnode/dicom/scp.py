@@ -251,6 +251,7 @@ class StoreScp:
     def _serve(self, line: Line, request: AssociationRequest, association_id: int) -> tuple[str, str]:
         """Accept, and answer messages; return how the association ended, and a code."""
         limits, peer = self._limits, line.peer
+        urgent = line.entry is not None and line.entry.urgent
         agreed = agree(request, self._services.offered_to(peer))
         contexts = {context.number: context for context in agreed if context.result == 0}
         log.info("association.accepted", association=association_id, contexts=len(contexts), **named(peer))
@@ -272,7 +273,7 @@ class StoreScp:
             network_timeout_s=limits.network_timeout_s,
             dimse_timeout_s=limits.dimse_timeout_s,
             store=lambda command, syntax, data: self._answer(
-                Received(association_id, peer, command.sop_class_uid, command.sop_instance_uid, syntax, data),
+                Received(association_id, peer, command.sop_class_uid, command.sop_instance_uid, syntax, data, urgent),
                 line.entry,
             ),
             refuse=lambda command, refused: self._refuse(peer, refused),

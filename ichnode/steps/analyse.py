@@ -38,7 +38,7 @@ def analyse_next(node: Node, engine: SeriesReader, owner: str, readings: Reading
         As `attempt`.
     """
     with node.worklist.write() as tx:
-        job = jobs.claim_job(tx, node.now(), "analyse", owner, node.settings.engine.lease_s)
+        job = jobs.claim_job(tx, node.now(), "analyse", owner, *node.claiming)
     if job is None:
         return False
     log.info(

@@ -69,7 +69,7 @@ def illustrate_next(node: Node, engine: SeriesReader, owner: str, readings: Read
         As `attempt`.
     """
     with node.worklist.write() as tx:
-        job = jobs.claim_job(tx, node.now(), "illustrate", owner, node.settings.engine.lease_s)
+        job = jobs.claim_job(tx, node.now(), "illustrate", owner, *node.claiming)
     if job is None:
         return False
     attempt(node, job, "making of pictures", lambda: _illustrate(node, engine, job, readings))

@@ -73,6 +73,11 @@ class Node:
         return ModelStore(self.settings.node.data.resolve() / "models")
 
     @property
+    def claiming(self) -> tuple[float, float]:
+        """Seconds that a claimed job may take, and that routine work is patient for."""
+        return self.settings.engine.lease_s, self.settings.engine.patience_s
+
+    @property
     def completeness(self) -> CompletenessPolicy:
         """Times of the completeness rules."""
         c = self.settings.completeness

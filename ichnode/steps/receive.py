@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ichnode.core.identity import digest_of
+from ichnode.core.urgency import PEER, REQUEST, Said, is_urgent_priority
 from ichnode.dicom.equivalence import same_content
 from ichnode.dicom.header import InstanceHeader, parse_dataset, parse_file
 from ichnode.dicom.part10 import part10_prefix
@@ -47,7 +48,8 @@ def receive_slice(node: Node, received: Received) -> int:
     while True:
         file = node.spool.put_slice(prefix, received.encoded, digest)
         with suppress(FileRemoved):  # it came back in the very moment at which retention removed it: put it again
-            take_custody(node, header, file, digest, received.association_id)
+            said = Said(PEER, received.peer.calling_aet) if received.urgent else None
+            take_custody(node, header, file, digest, received.association_id, said)
             return 0x0000
 
 
@@ -63,8 +65,15 @@ def adopt_file(node: Node, file: str) -> None:
     take_custody(node, header, file, Path(file).stem, None)
 
 
-def take_custody(node: Node, header: InstanceHeader, file: str, digest: str, association_id: int | None) -> Disposition:
+def take_custody(
+    node: Node, header: InstanceHeader, file: str, digest: str, association_id: int | None, urgent: Said | None = None
+) -> Disposition:
     """Write the row of a file that is durable.
+
+    Parameters
+    ----------
+    urgent : Said or None
+        Why the sender's slices are urgent; a slice may say so itself.
 
     Raises
     ------
@@ -77,9 +86,11 @@ def take_custody(node: Node, header: InstanceHeader, file: str, digest: str, ass
         size = node.spool.size(file)
     except FileNotFoundError:
         raise FileRemoved("The file of this slice was removed with its series.") from None
+    if urgent is None and is_urgent_priority(header.study.priority):
+        urgent = Said(REQUEST, header.study.priority)
     receipt = Receipt(
         header.study, header.sop_instance_uid, header.sop_class_uid, header.transfer_syntax_uid, digest, size, file,
-        header.slices, node.now(), association_id,
+        header.slices, node.now(), association_id, urgent,
     )  # fmt: skip
 
     def record(tx: Any, keep_conflict: bool = False) -> tuple[Disposition, list[str]]:

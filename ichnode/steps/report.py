@@ -44,7 +44,7 @@ def report_next(node: Node) -> bool:
     owner = f"{node.boot_id}/report"
     free_leases(node, owner)  # of a call that was ended by an error
     with node.worklist.write() as tx:
-        job = jobs.claim_job(tx, node.now(), "report", owner, node.settings.engine.lease_s)
+        job = jobs.claim_job(tx, node.now(), "report", owner, *node.claiming)
     if job is None:
         return False
     reason = job.reason or because("ANALYSIS_FAILED")

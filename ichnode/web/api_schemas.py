@@ -28,6 +28,7 @@ def _list(of: Schema) -> Schema:
     return {"type": "array", "items": of}
 
 
+_URGENT: Schema = {**_or_null(TEXT), "description": "peer, request or workitem: who asks for haste; null: nobody."}
 _COUNTS: Schema = {"type": "object", "additionalProperties": WHOLE}
 _LINE = object_of(
     {
@@ -35,8 +36,8 @@ _LINE = object_of(
         "any_score": _or_null(_NUMBER), "preliminary": _YES_NO, "failed": _YES_NO, "reason_code": _or_null(TEXT),
         "reason": _or_null(TEXT), "deliveries": _COUNTS, "notices": _COUNTS, "last_slice_at": _TIME,
         "answered_at": _or_null(_TIME), "delivered_at": _or_null(_TIME), "study_instance_uid": TEXT,
-        "overdue_since": _or_null(_TIME), "patient_id": TEXT, "patient_name": TEXT, "patient_birth_date": TEXT,
-        "patient_sex": TEXT,
+        "overdue_since": _or_null(_TIME), "urgent_because": _URGENT, "patient_id": TEXT, "patient_name": TEXT,
+        "patient_birth_date": TEXT, "patient_sex": TEXT,
         "accession_number": TEXT, "study_date": TEXT, "study_time": TEXT, "description": TEXT,
         "station_name": TEXT, "read_at": _or_null(_TIME), "read_by": _or_null(TEXT), "series": WHOLE,
         "slices": WHOLE,
@@ -125,7 +126,8 @@ _ANSWER = object_of({
 _STUDY = object_of({
     "id": WHOLE, "study_instance_uid": TEXT, "patient_id": TEXT, "patient_name": TEXT, "patient_birth_date": TEXT,
     "patient_sex": TEXT, "accession_number": TEXT, "study_date": TEXT, "study_time": TEXT, "description": TEXT,
-    "station_name": TEXT, "read_at": _or_null(_TIME), "read_by": _or_null(TEXT), "notices": _list(_NOTICE),
+    "station_name": TEXT, "read_at": _or_null(_TIME), "read_by": _or_null(TEXT), "urgent_because": _URGENT,
+    "notices": _list(_NOTICE),
     "answers": {**_list(_ANSWER), "description": "Every answer that was ever given, the latest first."},
     "latest_result": {**_or_null(WHOLE), "description": "What a sign-off has to have `seen`."},
     "state": {**TEXT, "description": "Another one after a newer answer, a retraction, or late slices; for a sign-off."},

@@ -12,9 +12,14 @@ def _plain(sentence: str) -> Callable[[Detail], str]:
     return lambda _: sentence
 
 
+_URGENT = {
+    "peer": "{} sends it, whose images are analysed first", "request": "its images say that the request is {}",
+    "workitem": "work item {} asks for it with high priority",
+}  # fmt: skip
 _WORDS: dict[str, Callable[[Detail], str]] = {
     "study.opened": _plain("First slice of the study received"),
     "study.awaited": _plain("Images come by themselves: the study is no longer only one that was ordered"),
+    "study.urgent": lambda d: f"Urgent: {_URGENT[d['because']].format(d['said'])}",
     "series.opened": _plain("First slice of the series received"),
     "series.reopened": lambda d: f"A late slice: revision {d['revision']} begins",
     "series.closed": lambda d: (

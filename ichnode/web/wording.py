@@ -27,6 +27,13 @@ DELIVERY = {
     "withdrawn": "withdrawn",
 }
 
+URGENT = {
+    "peer": "sent by a peer whose images are analysed first",
+    "request": "its images give the request's priority as STAT or HIGH",
+    "workitem": "a work item of high priority asks for it",
+}
+"""Why a study is urgent."""
+
 TOLD = {
     "pending": "to be told since",
     "sending": "being told since",

@@ -14,6 +14,7 @@ from ichnode.core.slices import Slice
 from ichnode.worklist import schema
 from ichnode.worklist.database import note
 from ichnode.worklist.receipts import supersede_jobs
+from ichnode.worklist.urgency import urgency_of_series
 
 _S = schema.series
 
@@ -243,6 +244,7 @@ def queue_job(tx: Connection, at: datetime, series_id: int, revision: int, kind:
     values = {
         "attempts": 0, "not_before": at, "queued_at": at, "error": None, "finished_at": None,
         "reason_code": reason.code if reason else None, "reason": reason.sentence if reason else None,
+        "urgency": urgency_of_series(tx, series_id), "passed_over": False,
     }  # fmt: skip
     same = (schema.jobs.c.series_id == series_id, schema.jobs.c.revision == revision, schema.jobs.c.kind == kind)
     state = tx.scalar(select(schema.jobs.c.state).where(*same))

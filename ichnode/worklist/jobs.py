@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, func, or_, select, update
 
 from ichnode.core.findings import Warned
 from ichnode.core.lifecycle import JOB, JobState, advance, sources, target
+from ichnode.core.urgency import PATIENCE_S, Urgency, Waiting, passed_over, turn_of
 from ichnode.worklist import schema
 from ichnode.worklist.assembly import Filed, filed_slices, queue_job
 from ichnode.worklist.database import note
@@ -39,11 +40,24 @@ class Job:
     filed: tuple[Filed, ...]
 
 
-def claim_job(tx: Connection, now: datetime, kind: str, owner: str, lease_s: float) -> Job | None:
-    """Take the job that has waited longest; None when nothing is due. The attempt counts from here.
+def claim_job(
+    tx: Connection, now: datetime, kind: str, owner: str, lease_s: float,
+    patience_s: float = PATIENCE_S[Urgency.ROUTINE],
+) -> Job | None:  # fmt: skip
+    """Take the job whose turn it is; None when nothing is due. The attempt counts from here.
 
-    Studies that an order has fetched come after all that came by themselves.
+    Of the same urgency the one that has waited longest; see `ichnode.core.urgency.turn_of`.
+
+    Parameters
+    ----------
+    patience_s : float
+        Seconds after which routine work is no longer only passed over.
     """
+    job_id, skipped = _in_turn(tx, now, kind, {**PATIENCE_S, Urgency.ROUTINE: patience_s})
+    if job_id is None:
+        return None
+    if skipped:
+        tx.execute(update(_J).where(_J.c.id.in_(skipped)).values(passed_over=True))
     row = tx.execute(
         select(
             _J.c.id, _J.c.series_id, schema.series.c.study_id, schema.studies.c.study_instance_uid,
@@ -52,19 +66,14 @@ def claim_job(tx: Connection, now: datetime, kind: str, owner: str, lease_s: flo
         )
         .join(schema.series, schema.series.c.id == _J.c.series_id)
         .join(schema.studies, schema.studies.c.id == schema.series.c.study_id)
-        .where(_J.c.kind == kind, _J.c.state == JobState.QUEUED, _J.c.not_before <= now)
-        # Not by its time: the clock may have been set back since.
-        .order_by(schema.studies.c.ordered_at.is_not(None), _J.c.id)
-        .limit(1)
-    ).first()  # fmt: skip
-    if row is None:
-        return None
+        .where(_J.c.id == job_id)
+    ).one()  # fmt: skip
     tx.execute(
         update(_J)
         .where(_J.c.id == row.id)
         .values(
             state=advance(JOB, row.state, "claim"), attempts=row.attempts + 1, lease_owner=owner,
-            lease_until=now + timedelta(seconds=lease_s), started_at=now,
+            lease_until=now + timedelta(seconds=lease_s), started_at=now, passed_over=False,
         )
     )  # fmt: skip
     note(tx, now, "job.claimed", row.study_id, row.series_id, kind=kind, attempt=row.attempts + 1)
@@ -74,6 +83,30 @@ def claim_job(tx: Connection, now: datetime, kind: str, owner: str, lease_s: flo
         row.attempts + 1, owner, row.closed_at, row.missing, row.conflicts, reason,
         tuple(filed_slices(tx, row.series_id) or filed_slices(tx, row.series_id, conflict=True)),
     )  # fmt: skip
+
+
+def next_in_turn(tx: Connection, now: datetime, kind: str, patience_s: float) -> int | None:
+    """Return the id of the series whose job would be claimed now; that changes nothing and soon may not hold."""
+    job_id, _ = _in_turn(tx, now, kind, {**PATIENCE_S, Urgency.ROUTINE: patience_s})
+    return None if job_id is None else tx.scalar(select(_J.c.series_id).where(_J.c.id == job_id))
+
+
+def _in_turn(tx: Connection, now: datetime, kind: str, patience_s: Mapping[int, float]) -> tuple[int | None, list[int]]:
+    """Return the job whose turn it is, and those that are passed over: of each urgency the first is looked at."""
+    heads: dict[Waiting, int] = {}
+    for urgency in Urgency:
+        first = tx.execute(
+            select(_J.c.id, _J.c.queued_at, _J.c.passed_over)
+            .where(_J.c.kind == kind, _J.c.state == JobState.QUEUED, _J.c.urgency == urgency, _J.c.not_before <= now)
+            .order_by(_J.c.id)  # not by its time: the clock may have been set back since
+            .limit(1)
+        ).first()
+        if first is not None:
+            heads[Waiting(urgency, (now - first.queued_at).total_seconds(), first.passed_over)] = first.id
+    if not heads:
+        return None, []
+    waiting = list(heads)
+    return heads[turn_of(waiting, patience_s)], [heads[one] for one in passed_over(waiting, patience_s)]
 
 
 def has_waited(tx: Connection, kind: str, since: datetime) -> bool:

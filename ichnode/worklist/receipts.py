@@ -12,10 +12,12 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ichnode.core.lifecycle import JOB, SERIES, SeriesState, advance, sources, target
 from ichnode.core.slices import Slice, StudyFacts
+from ichnode.core.urgency import Said
 from ichnode.worklist import schema, upkeep_tables
 from ichnode.worklist.database import new_key, note
 from ichnode.worklist.hot import Hot
 from ichnode.worklist.retrievals import is_ordered
+from ichnode.worklist.urgency import asked_urgently, hasten, set_urgency
 
 
 class Disposition(StrEnum):
@@ -41,6 +43,8 @@ class Receipt:
     received_at: datetime
     association_id: int | None = None
     """None for a file adopted from the spool."""
+    urgent: Said | None = None
+    """Why it is urgent, if its sender or the slice itself says so."""
 
 
 _S, _I = schema.series, schema.instances
@@ -48,7 +52,7 @@ _KNOWN = Hot(select(_I.c.digest, _I.c.file).where(_I.c.sop_instance_uid == bindp
 _SERIES = Hot(
     select(
         _S.c.id, _S.c.study_id, _S.c.state, _S.c.revision, _S.c.received, _S.c.conflicts, _S.c.last_slice_at,
-        _S.c.longest_pause_s, schema.studies.c.ordered_at,
+        _S.c.longest_pause_s, schema.studies.c.ordered_at, schema.studies.c.urgent_because,
     )
     .join(schema.studies)
     .where(
@@ -97,8 +101,12 @@ def record_receipt(
     _KEEP.run(tx, file=receipt.file)
     row = _series_row(tx, receipt)
     series_id, study_id, now = row["id"], row["study_id"], receipt.received_at
-    if row["ordered_at"] is not None and not is_ordered(tx, receipt.study.study_instance_uid):
+    ordered = row["ordered_at"] is not None
+    if ordered and not is_ordered(tx, receipt.study.study_instance_uid):
         _is_waited_for(tx, now, study_id)
+        ordered = False
+    if receipt.urgent and row["urgent_because"] is None and not ordered:  # of a prior it was urgent years ago
+        hasten(tx, now, study_id, receipt.urgent)
     _INSTANCE.run(
         tx, series_id=series_id, sop_instance_uid=receipt.sop_instance_uid, sop_class_uid=receipt.sop_class_uid,
         transfer_syntax_uid=receipt.transfer_syntax_uid, digest=receipt.digest, size=receipt.size, file=receipt.file,
@@ -155,6 +163,8 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
             ),
         )
         note(tx, now, "study.opened", study_id, None)
+        if asked := asked_urgently(tx, facts.study_instance_uid):
+            hasten(tx, now, study_id, asked)
     first = receipt.slices[0] if receipt.slices else None
     series_id = new_key(
         tx,
@@ -178,6 +188,7 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
 def _is_waited_for(tx: Connection, now: datetime, study_id: int) -> None:
     """Of a study that an order brought a slice comes by itself: from now on somebody waits for it."""
     tx.execute(update(schema.studies).where(schema.studies.c.id == study_id).values(ordered_at=None))
+    set_urgency(tx, study_id)
     note(tx, now, "study.awaited", study_id, None)
 
 

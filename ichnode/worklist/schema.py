@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, false
 from sqlalchemy.schema import UniqueConstraint
 
 from ichnode.worklist.utc import UtcTime
@@ -61,6 +61,7 @@ studies = Table(
     Column("read_verdict", String(16)),
     Column("institution", Text),
     Column("ordered_at", UtcTime),  # fetched by an order (backfill, priors): nobody waits for it or is told of it
+    Column("urgent_because", String(16)),  # peer, request, workitem; null: it is not
     Column("notices_due_at", UtcTime),  # when to look whether channels have to be told; null: nothing is new
     Index("studies_to_tell", "notices_due_at"),
     Index("studies_by_accession", "accession_number"),
@@ -131,13 +132,15 @@ jobs = Table(
     Column("lease_until", UtcTime),
     Column("not_before", UtcTime, nullable=False),
     Column("queued_at", UtcTime, nullable=False),
+    Column("urgency", Integer, nullable=False, server_default="1"),  # core.urgency
+    Column("passed_over", Boolean, nullable=False, server_default=false()),  # though it has waited too long
     Column("started_at", UtcTime),
     Column("finished_at", UtcTime),
     Column("reason_code", String(64)),
     Column("reason", Text),
     Column("error", Text),
     UniqueConstraint("series_id", "revision", "kind"),
-    Index("jobs_claimable", "kind", "state", "not_before"),
+    Index("jobs_in_turn", "kind", "state", "urgency", "id", "not_before"),
     Index("jobs_leased", "state", "lease_until"),
 )
 

@@ -76,7 +76,8 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
     arrived_at = max(row["last_slice_at"] for row in series)
     urgency = urgency_of(verdict, failed)
     is_read, ordered = study["read_at"] is not None, study["ordered_at"] is not None
-    place = place_of_study(urgency, max(scores, default=None), arrived_at, is_read, ordered)
+    urgent = study["urgent_because"] is not None
+    place = place_of_study(urgency, max(scores, default=None), arrived_at, is_read, ordered, urgent)
     code, reason = _reason(series, stands) if verdict == "not_analysed" else (None, None)
     answers = [row.created_at for row in stands if row.verdict == verdict]
     return {

@@ -114,7 +114,7 @@ def _lines(tx: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
         select(
             _W, _ST.c.study_instance_uid, _ST.c.patient_id, _ST.c.patient_name, _ST.c.patient_birth_date,
             _ST.c.patient_sex, _ST.c.accession_number, _ST.c.study_time, _ST.c.description, _ST.c.station_name,
-            _ST.c.read_at, _ST.c.read_by, _A.c.since.label("overdue_since"),
+            _ST.c.read_at, _ST.c.read_by, _ST.c.urgent_because, _A.c.since.label("overdue_since"),
         )
         .join(_ST)
         .outerjoin(_A, and_(_A.c.subject == _ST.c.study_instance_uid, *_OVERDUE))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, false
 
 from ichnode.worklist.schema import metadata
 from ichnode.worklist.utc import UtcTime
@@ -15,6 +15,7 @@ workitems = Table(
     Column("transaction_uid", String(64), nullable=False),  # the lock under which it is this node's; drawn once
     Column("state", String(16), nullable=False),
     Column("codes", JSON, nullable=False),  # its Scheduled Workitem Codes: value, scheme, meaning
+    Column("is_urgent", Boolean, nullable=False, server_default=false()),  # by its priority
     Column("attempts", Integer, nullable=False),  # in vain since the last step
     Column("refused", Integer, nullable=False, server_default="0"),  # those of them that the service has understood
     Column("not_before", UtcTime, nullable=False),

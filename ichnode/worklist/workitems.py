@@ -14,6 +14,7 @@ from ichnode.core.lifecycle import WORKITEM, WorkitemState, sources, target
 from ichnode.core.workitem import CodedEntry, Input, Workitem
 from ichnode.worklist import schema
 from ichnode.worklist.database import new_key, note
+from ichnode.worklist.urgency import hasten_inputs
 from ichnode.worklist.workitem_tables import inputs, workitems
 
 _W, _I, _ST = workitems, inputs, schema.studies
@@ -109,7 +110,9 @@ def claim(tx: Connection, now: datetime, task: Task) -> None:
 def ask_anew(tx: Connection, task: Task, found: Workitem) -> None:
     """Write down what it asks for as it stands now that nobody else may change it; that is no transition."""
     codes = [[code.value, code.scheme, code.meaning] for code in found.codes]
-    tx.execute(update(_W).where(_W.c.id == task.id, _W.c.state == task.state).values(codes=codes))
+    tx.execute(
+        update(_W).where(_W.c.id == task.id, _W.c.state == task.state).values(codes=codes, is_urgent=found.is_urgent)
+    )
     tx.execute(delete(_I).where(_I.c.workitem_id == task.id))
     for one in {(i.study_instance_uid, i.series_instance_uid): i for i in found.inputs}.values():
         tx.execute(
@@ -121,8 +124,9 @@ def ask_anew(tx: Connection, task: Task, found: Workitem) -> None:
 
 
 def begin(tx: Connection, now: datetime, task: Task) -> None:
-    """Its input is here, or is being fetched."""
+    """Its input is here, or is being fetched; what is here is urgent from now on if the item is."""
     if _move(tx, task.id, task.state, "begin", **_fresh(now)):
+        hasten_inputs(tx, now, task.id)
         _note(tx, now, "workitem.begun", task)
 
 

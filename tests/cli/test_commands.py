@@ -14,9 +14,11 @@ import click
 import pytest
 
 from ichnode.cli.ichnode import group
+from ichnode.core.urgency import PEER, Said
 from ichnode.dicom.access import AllowedPeer
 from ichnode.steps import examine
 from ichnode.worklist import schema, standings
+from ichnode.worklist.urgency import hasten
 from tests.archive import Archive
 from tests.dicom.wire import Receiver
 from tests.peers import free_port
@@ -240,6 +242,15 @@ class TestShow:
         assert "not analysed: TOO_FEW_SLICES: The series has too few slices." in said.out
         assert "TOO_FEW_SLICES" in said.out.split("Journal")[1], "the text of the report"
         assert "research use only" in said.out.lower()
+
+    def test_an_urgent_study_says_why(self, ichnode, filled, data):
+        (study,) = json.loads(ichnode("show", "A-negative", "--json", "--data", data).out)
+        with filled.worklist.write() as tx:
+            hasten(tx, filled.now(), study["id"], Said(PEER, "ED_CT"))
+        said = ichnode("show", "A-negative", "--data", data).out
+        assert "urgent: its sender is marked urgent in [[peers]]" in said
+        assert "study.urgent         because=peer said=ED_CT" in said
+        assert "(urgent)" in ichnode("worklist", "--data", data).out
 
     def test_json(self, ichnode, filled, data):
         (study,) = json.loads(ichnode("show", "A-negative", "--json", "--data", data).out)

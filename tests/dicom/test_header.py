@@ -35,6 +35,16 @@ def refused(encoded: bytes, syntax: str = ExplicitVRLittleEndian) -> str:
     return caught.value.code
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["beside all else", "in the item of the request"])
+@pytest.mark.parametrize("syntax", UNCOMPRESSED, ids=lambda uid: uid.name)
+def test_the_priority_of_the_request_wherever_scanners_write_it(syntax, inside):
+    ds, request = ct_dataset(), Dataset()
+    (request if inside else ds).RequestedProcedurePriority = "STAT"
+    ds.RequestAttributesSequence = [request]
+    assert parsed(ds, syntax).study.priority == "STAT"
+    assert parsed(ct_dataset(), syntax).study.priority == ""
+
+
 class TestFacts:
     @pytest.mark.parametrize("syntax", UNCOMPRESSED, ids=lambda uid: uid.name)
     def test_every_fact_in_every_encoding(self, syntax):

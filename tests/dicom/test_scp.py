@@ -91,6 +91,17 @@ class TestPeersThatBehave:
         assert (received.sop_class_uid, received.sop_instance_uid) == (CT_IMAGE, "1.2.3")
         assert received.transfer_syntax_uid == IMPLICIT_LE
 
+    def test_of_an_urgent_peer_each_slice_says_so_and_of_others_none(self):
+        allowed = (AllowedPeer("ED_CT", urgent=True), AllowedPeer("*"))
+        with Receiver(allowed=allowed) as receiver:
+            for title in ("ED_CT", "CT2"):
+                peer = AE(title)
+                peer.add_requested_context(CT_IMAGE, ExplicitVRLittleEndian)
+                association = peer.associate("127.0.0.1", receiver.port, ae_title=AET)
+                assert store(association, sendable()) == 0
+                association.release()
+        assert [(one.peer.calling_aet, one.urgent) for one in receiver.received] == [("ED_CT", True), ("CT2", False)]
+
     @pytest.mark.parametrize("size", [1, 7, 1000, 16378])
     def test_fragments_of_any_size_in_pdus_of_any_number(self, size):
         encoded = encode(ct_dataset(), IMPLICIT_LE)[:40000]

@@ -10,10 +10,11 @@ from ichnode.core import heat
 from ichnode.errors import BadObject, PermanentError
 from ichnode.inference.engine import Engine
 from ichnode.reporting.picture.places import SLICES
-from ichnode.steps import illustrate, load
+from ichnode.steps import illustrate, load, turn
 from ichnode.steps.analyse import analyse_next
 from ichnode.steps.illustrate import MOST_KEPT, PATIENCE_S, Readings, illustrate_next, pictures_are_late
 from ichnode.steps.recover import free_leases
+from ichnode.steps.turn import Turns
 from ichnode.worklist import jobs, retractions, schema
 from ichnode.worklist.receipts import supersede_jobs
 from tests.bundles import write_tiny_bundle
@@ -177,6 +178,16 @@ def test_pictures_that_have_waited_long_go_first(node, engine, clock):
     assert pictures_are_late(node)
     assert illustrate_next(node, engine, OWNER, Readings())
     assert not pictures_are_late(node)
+
+
+def test_late_pictures_take_turns_with_analyses(node, engine, clock, monkeypatch):
+    done = []
+    monkeypatch.setattr(turn, "pictures_are_late", lambda _: True)
+    monkeypatch.setattr(turn, "illustrate_next", lambda *_: not done.append("pictures"))
+    monkeypatch.setattr(turn, "analyse_next", lambda *_: not done.append("analysis"))
+    turns = Turns()
+    assert all(turns.take(node, engine, OWNER, Readings()) for _ in range(4))
+    assert done == ["pictures", "analysis"] * 2
 
 
 def test_few_readings_are_kept(engine):

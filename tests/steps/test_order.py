@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from ichnode.core.triage import place_of_study
+from ichnode.core.urgency import Urgency
 from ichnode.errors import ConfigError, PeerRefused
 from ichnode.steps.alarm import watch
 from ichnode.steps.fetch import Fetcher
@@ -274,8 +275,22 @@ def test_a_study_of_an_order_of_which_another_series_comes_by_itself_is_no_longe
     place_backfill(node, NODE, DAYS[0], DAYS[0])
     work(node)
     assert rows(node.worklist, schema.studies)[0]["ordered_at"] is not None
+    with node.worklist.write() as tx:
+        jobs.queue_job(tx, node.now(), 1, 1, "analyse", None)
+    assert [row["urgency"] for row in rows(node.worklist, schema.jobs)] == [Urgency.ORDERED]
     come(node, write_head(tmp_path / "heads", "old1", "thin", StudyDate="20260201", slices=8))
     assert rows(node.worklist, schema.studies)[0]["ordered_at"] is None
+    assert [row["urgency"] for row in rows(node.worklist, schema.jobs)] == [Urgency.ROUTINE]
+
+
+def test_that_a_prior_was_urgent_years_ago_is_no_haste(node, tmp_path, clock, giver):
+    giver.files[series_uid("old1")] = write_head(
+        tmp_path / "stat", "old1", StudyDate="20260201", slices=8, RequestedProcedurePriority="STAT"
+    )
+    place_backfill(node, NODE, DAYS[0], DAYS[0])
+    work(node)
+    (study,) = rows(node.worklist, schema.studies)
+    assert (study["ordered_at"] is None, study["urgent_because"]) == (False, None)
 
 
 @pytest.mark.parametrize("closed", [False, True])

@@ -8,12 +8,12 @@ from ichnode.steps.examine import examine
 from ichnode.steps.fetch import Fetcher
 from ichnode.steps.node import WORKITEMS
 from ichnode.steps.perform import perform_due
-from ichnode.worklist import clock, deliveries, forgetting
+from ichnode.worklist import clock, deliveries, forgetting, schema
 from ichnode.worklist.workitem_tables import inputs
 from ichnode.worklist.workitem_tables import workitems as table
 from tests.heads import series_uid, study_uid, write_head
 from tests.made import rows
-from tests.steps.giver import Giver
+from tests.steps.giver import Giver, come
 from tests.steps.scene import Scene
 from tests.ups_service import PERFORMED, PROGRESS, UpsService, code, element, series_input
 
@@ -90,6 +90,24 @@ def test_an_item_is_claimed_fetched_analysed_delivered_and_completed(scene, arch
         sent.sop_instance_uid for sent in scene.pacs
     ]
     assert service.told == ["0 of 1 series are here", "The images are being analysed", "The results are delivered"]
+
+
+@pytest.mark.parametrize(("priority", "because"), [("HIGH", "workitem"), ("MEDIUM", None)])
+def test_what_an_item_of_high_priority_asks_for_is_urgent(scene, archive, service, files, priority, because):
+    archive.add(files)
+    service.schedule("1.2.3", asks_for(), **{"00741200": element("CS", priority)})
+    go_on(scene, 3)
+    with archive.listening():
+        Fetcher(scene.node).fetch_due()
+    assert [row["urgent_because"] for row in rows(scene.worklist, schema.studies)] == [because]
+
+
+def test_what_is_here_when_an_item_of_high_priority_asks_for_it_is_urgent_too(scene, service, files):
+    come(scene.node, files)
+    service.schedule("1.2.3", asks_for(), **{"00741200": element("CS", "HIGH")})
+    go_on(scene, 3)
+    (study,) = rows(scene.worklist, schema.studies)
+    assert study["urgent_because"] == "workitem"
 
 
 def test_what_is_here_and_answered_already_is_completed_without_a_retrieval(scene, archive, service, files):

@@ -31,6 +31,19 @@ def test_taken_as_it_came(node, slice_files, clock):
     assert instance["received_at"] == clock()
 
 
+def test_an_urgent_peer_makes_the_study_urgent_and_so_does_what_its_images_say(node, slice_files, tmp_path):
+    stat = dcmread(slice_files[0])
+    stat.StudyInstanceUID, stat.SeriesInstanceUID, stat.SOPInstanceUID = "1.2.7", "1.2.7.1", "1.2.7.1.1"
+    stat.file_meta.MediaStorageSOPInstanceUID = stat.SOPInstanceUID
+    stat.RequestedProcedurePriority = "STAT"
+    stat.save_as(tmp_path / "stat.dcm")
+    receive_slice(node, as_received(slice_files[0], urgent=True))
+    receive_slice(node, as_received(tmp_path / "stat.dcm"))
+    assert [row["urgent_because"] for row in rows(node.worklist, schema.studies)] == ["peer", "request"]
+    said = [row["detail"] for row in rows(node.worklist, schema.journal, event="study.urgent")]
+    assert said == [{"because": "peer", "said": "CT"}, {"because": "request", "said": "STAT"}]
+
+
 def test_sent_twice_is_there_once(node, slice_files):
     assert [receive_slice(node, as_received(slice_files[0])) for _ in range(3)] == [0, 0, 0]
     assert len(rows(node.worklist, schema.instances)) == len(list(node.spool.slices())) == 1

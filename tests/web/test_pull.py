@@ -6,11 +6,13 @@ import fastjsonschema
 import pytest
 
 from ichnode.core.findings import Warned
+from ichnode.core.urgency import PEER, Said
 from ichnode.core.wanted import Listed
 from ichnode.web.api_schemas import ANSWERS
 from ichnode.worklist import alarms, orders, retrievals
 from ichnode.worklist.people import audit
 from ichnode.worklist.retrieval_tables import orders as order_table
+from ichnode.worklist.urgency import hasten
 from tests.made import analysed_series, closed_series, rows, study_facts
 from tests.web.test_node_page import words
 
@@ -67,6 +69,17 @@ def test_an_overdue_study_is_marked(people, visitor):
     visit = visitor("reader")
     assert "overdue" in words(visit.get("/").text)
     assert "1 study(ies) without a result" in words(visit.get("/node").text)
+
+
+def test_an_urgent_study_is_marked_and_stands_before_others_that_wait(people, visitor, program):
+    closed_series(people.worklist, people.now, study_facts("routine"))
+    closed_series(people.worklist, people.now, study_facts("urgent", patient_name="STAT^HEAD"))
+    with people.worklist.write() as tx:
+        hasten(tx, people.now(), 2, Said(PEER, "ED_CT"))
+    assert visitor("reader").get("/").text.count(">urgent</span>") == 1
+    assert "Urgent: ED_CT sends it" in words(visitor("reader").get("/studies/2").text)
+    listed = program("study.read", "worklist.read").get("/api/v1/worklist").json()["studies"]
+    assert [(one["id"], one["urgent_because"]) for one in listed] == [(2, "peer"), (1, None)]
 
 
 def test_priors_are_ordered_from_the_study_page_by_who_may(people, visitor):

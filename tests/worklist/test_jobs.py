@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ichnode.core.findings import Warned
 from ichnode.core.lifecycle import IllegalTransition, JobState
-from ichnode.worklist import assembly, jobs, schema
+from ichnode.core.urgency import PEER, REQUEST, Said
+from ichnode.worklist import assembly, jobs, receipts, schema
 from tests.made import (
     analysed_series,
     answer,
@@ -16,11 +19,13 @@ from tests.made import (
     finish,
     head_slices,
     not_analysed,
+    receipt_of,
     rows,
     series_row,
     study_facts,
     take,
 )
+from tests.worklist.conftest import ON_SQLITE
 
 POISON = Warned("ANALYSIS_FAILED", "Every attempt ended its worker process.")
 
@@ -278,3 +283,83 @@ def test_a_running_job_is_never_queued_a_second_time(worklist, clock):
     with pytest.raises(IllegalTransition), worklist.write() as tx:
         assembly.queue_job(tx, clock(), row.id, 1, "analyse", None)
     assert state(worklist) == JobState.RUNNING
+
+
+STAT = Said(PEER, "ED_CT")
+
+
+def comes(worklist, clock, name, said=None):
+    """A whole series, ready to be analysed."""
+    study = study_facts(name)
+    for one in head_slices(3, seed=study.series_instance_uid):
+        with worklist.write() as tx:
+            receipt = replace(receipt_of(one, clock(), study), urgent=said)
+            receipts.record_receipt(tx, receipt, 0.5, keep_conflict=True)
+    row = series_row(worklist, study)
+    with worklist.write() as tx:
+        assert assembly.close(tx, clock(), row, "test", None, {"could_win": True, "rank": [1.0]})
+    return study.study_instance_uid
+
+
+def test_what_is_urgent_goes_before_what_waits_longer_and_the_journal_says_why(worklist, clock):
+    routine = comes(worklist, clock, "routine")
+    clock.forward(5)
+    urgent = comes(worklist, clock, "urgent", STAT)
+    later = comes(worklist, clock, "later", Said(REQUEST, "STAT"))
+    assert [claim(worklist, clock).study_instance_uid for _ in range(3)] == [urgent, later, routine]
+    said = [row["detail"] for row in rows(worklist, schema.journal, event="study.urgent")]
+    assert said == [{"because": "peer", "said": "ED_CT"}, {"because": "request", "said": "STAT"}]
+    assert [row["urgent_because"] for row in rows(worklist, schema.studies)] == [None, "peer", "request"]
+
+
+def test_a_study_becomes_urgent_with_a_later_slice_and_what_waits_of_it_too(worklist, clock):
+    first, second = comes(worklist, clock, "first"), comes(worklist, clock, "second")
+    with worklist.write() as tx:
+        late = receipt_of(head_slices(1, seed="scout")[0], clock(), study_facts("second", "scout"))
+        receipts.record_receipt(tx, replace(late, urgent=STAT), 0.5, keep_conflict=True)
+    assert claim(worklist, clock).study_instance_uid == second
+    assert claim(worklist, clock).study_instance_uid == first
+    assert events(worklist).count("study.urgent") == 1
+
+
+def test_routine_work_that_waits_too_long_gets_every_second_turn(worklist, clock):
+    routine = [comes(worklist, clock, f"routine {n}") for n in range(3)]
+    clock.forward(61)
+    urgent = [comes(worklist, clock, f"urgent {n}", STAT) for n in range(4)]
+    with worklist.write() as tx:
+        order = [jobs.claim_job(tx, clock(), "analyse", "boot/w", 600, 60).study_instance_uid for _ in range(6)]
+    assert order == [urgent[0], routine[0], urgent[1], routine[1], urgent[2], routine[2]]
+    assert not any(row["passed_over"] for row in rows(worklist, schema.jobs, state="running"))
+
+
+def test_what_would_be_claimed_next_is_told_and_nothing_changes(worklist, clock):
+    comes(worklist, clock, "routine")
+    comes(worklist, clock, "urgent", STAT)
+    before = rows(worklist, schema.jobs)
+    with worklist.read() as tx:
+        told = jobs.next_in_turn(tx, clock(), "analyse", 60)
+        assert jobs.next_in_turn(tx, clock(), "illustrate", 60) is None
+    assert rows(worklist, schema.jobs) == before
+    assert claim(worklist, clock).series_id == told
+
+
+@ON_SQLITE
+def test_a_claim_does_not_take_longer_where_more_wait(worklist, clock):
+    """Counted in steps of SQLite's own machine; PostgreSQL has the same index."""
+    comes(worklist, clock, "one")
+
+    def steps_of_a_look() -> int:
+        said = []
+        with worklist.read() as tx:
+            driver = tx.connection.driver_connection
+            driver.set_progress_handler(lambda: said.append(0), 1)
+            jobs.next_in_turn(tx, clock(), "analyse", 600)
+            driver.set_progress_handler(None, 0)
+        return len(said)
+
+    few = steps_of_a_look()
+    with worklist.write() as tx:
+        (job,) = tx.execute(schema.jobs.select()).mappings()
+        more = [{**job, "id": job["id"] + n, "revision": 1 + n} for n in range(1, 3001)]
+        tx.execute(schema.jobs.insert(), more)
+    assert steps_of_a_look() <= few + 5

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ichnode.core.findings import Warned
+from ichnode.core.urgency import Said
 from ichnode.core.workitem import Input
 from ichnode.worklist import (
     alarms,
@@ -21,6 +22,7 @@ from ichnode.worklist import (
     retractions,
     retrievals,
     triage_list,
+    urgency,
     views,
     vitals,
     workitem_standing,
@@ -63,6 +65,9 @@ PATHS = {
     "which series are due": lambda tx, at: assembly.due_series(tx, at + timedelta(days=1)),
     "when one is due next": lambda tx, at: assembly.next_due(tx),
     "an analysis is claimed": lambda tx, at: jobs.claim_job(tx, at, "analyse", "boot/w", 600),
+    "an analysis may be looked at ahead": lambda tx, at: jobs.next_in_turn(tx, at, "analyse", 600),
+    "a study becomes urgent": lambda tx, at: urgency.hasten(tx, at, 1, Said("peer", "ED_CT")),
+    "whether a study is asked for urgently": lambda tx, at: urgency.asked_urgently(tx, "1.2.3"),
     "a report is claimed": lambda tx, at: jobs.claim_job(tx, at, "report", "boot/w", 600),
     "leases are looked at": jobs.overdue_owners,
     "leases are freed": lambda tx, at: jobs.release_leases(tx, at, ["boot"], 3, POISON),
