@@ -16,6 +16,7 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import ComprehensiveSRStorage, StorageCommitmentPushModel, Verification
 
+from tests.association import PATIENCE_S, Caller, answers_are_ours, serving
 from tests.peers import free_port
 
 WELL_KNOWN = "1.2.840.10008.1.20.1.1"
@@ -48,11 +49,9 @@ def call(
     port: int, *, calling: str = "ARCHIVE", called: str = "ICHAI", roles: bool = True, also: tuple[str, ...] = ()
 ) -> Association:
     """Open an association to report on, as the SCP where `roles`."""
-    ae = AE(ae_title=calling)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = 20
     contexts = [build_context(uid, [EXPLICIT_LE]) for uid in (StorageCommitmentPushModel, *also)]
     role = [build_role(StorageCommitmentPushModel, scp_role=True)] if roles else None
-    return ae.associate("127.0.0.1", port, contexts, ae_title=called, ext_neg=role)
+    return Caller(calling).associate("127.0.0.1", port, contexts, ae_title=called, ext_neg=role)
 
 
 def send_report(port: int, said: Dataset, event_type: int | None = None, **options: Any) -> int:
@@ -96,14 +95,13 @@ class Archive:
         for uid in services:
             ae.add_supported_context(uid)
         acts = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._action), (evt.EVT_C_ECHO, lambda _: 0)]
-        server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=acts)
         self._threads: list[threading.Thread] = []
-        try:
-            yield self
-        finally:
-            for thread in self._threads:
-                thread.join(30)
-            server.shutdown()
+        with serving(ae, self.port, acts):
+            try:
+                yield self
+            finally:
+                for thread in self._threads:
+                    thread.join(PATIENCE_S)
 
     def result(self, transaction: str, uids: list[str]) -> Dataset:
         """What it says of a request now."""
@@ -145,7 +143,7 @@ class Archive:
 
     def _on_this(self, association: Association, said: Dataset) -> None:
         kind = 2 if "FailedSOPSequence" in said else 1
-        with suppress(RuntimeError):  # the node has ended the association
+        with suppress(RuntimeError), answers_are_ours(association):  # the node may have ended the association
             status, _ = association.send_n_event_report(said, kind, StorageCommitmentPushModel, WELL_KNOWN)
             self.told.append(int(status.get("Status", -1)))
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pynetdicom import AE
+from tests.association import PATIENCE_S, Caller
 
 NO_DELAY = {"TCP_NODELAY": "1"}
 """Without it DCMTK and Orthanc, as Debian builds them, wait 44 ms for each object (Nagle against delayed ACK)."""
@@ -53,16 +53,18 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], T], deadline_s: float = 20.0, what: str = "") -> T:
-    """Ask `condition` until it returns something true, and return that; fail after `PATIENCE` times `deadline_s`."""
-    end = time.monotonic() + PATIENCE * deadline_s
+    """Ask `condition` until it returns something true, and return that.
+
+    Fail after `PATIENCE` times `deadline_s`, and after `PATIENCE_S` at the earliest.
+    """
+    longest_s = max(PATIENCE * deadline_s, PATIENCE_S)
+    end = time.monotonic() + longest_s
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > end:
-            raise TimeoutError(
-                f"not within {PATIENCE * deadline_s:g} s: {what or getattr(condition, '__name__', condition)}"
-            )
+            raise TimeoutError(f"not within {longest_s:g} s: {what or getattr(condition, '__name__', condition)}")
         time.sleep(0.02)
 
 
@@ -85,12 +87,11 @@ def many_descriptors() -> Iterator[None]:
 def answers_echo(port: int, called: str, calling: str = "ECHOSCU") -> bool:
     """Tell whether a C-ECHO to a port of loopback succeeds."""
     try:
-        with socket.create_connection(("127.0.0.1", port), 1):
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S):
             pass
     except OSError:
         return False
-    ae = AE(ae_title=calling)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 5
+    ae = Caller(calling)
     ae.add_requested_context("1.2.840.10008.1.1")
     association = ae.associate("127.0.0.1", port, ae_title=called)
     if not association.is_established:
@@ -144,10 +145,10 @@ class Peer:
             return
         self.process.terminate()
         try:
-            self.process.wait(15)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(15)
+            self.process.wait(60)
         self.process = None
 
     def __exit__(self, *exc: object) -> None:
@@ -201,7 +202,7 @@ class Orthanc(Peer):
         for user, password in self.options.get("RegisteredUsers", {}).items():
             request.add_header("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
                 answer = response.read()
                 return json.loads(answer) if "json" in response.headers.get_content_type() else answer
         except urllib.error.HTTPError as error:
@@ -300,7 +301,7 @@ class Dcmqrscp(Peer):
 
 
 def run_dcmtk(
-    program: str, *arguments: str | Path | int, check: bool = True, timeout_s: float = 120
+    program: str, *arguments: str | Path | int, check: bool = True, timeout_s: float = 300
 ) -> subprocess.CompletedProcess[str]:
     """Run a DCMTK command to its end, with TCP_NODELAY=1."""
     done = subprocess.run(

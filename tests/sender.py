@@ -8,25 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pynetdicom import AE, _config
 from pynetdicom.sop_class import CTImageStorage
-from pynetdicom.transport import AssociationSocket
 
-_config.LOG_HANDLER_LEVEL = "none"
-
-
-class _ClosedSocket(AssociationSocket):
-    """pynetdicom leaves the socket of a refused connection open, which is a warning, and so an error, in a test."""
-
-    def _shutdown_socket(self):
-        super()._shutdown_socket()
-        if self.socket is not None:
-            self.socket.close()
-
-
-class _Scanner(AE):
-    def _create_socket(self, assoc, address, tls_args):
-        return _ClosedSocket(assoc, address=address)
+from tests.association import PATIENCE_S, Caller
 
 
 def send_once(
@@ -39,12 +23,11 @@ def send_once(
     """
     done = set() if acknowledged is None else acknowledged
     try:
-        socket.create_connection(("127.0.0.1", port), 5).close()
+        socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
     except OSError:
         time.sleep(0.05)  # nobody listens: the pace of the next try
         return done
-    ae = _Scanner(ae_title=aet)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
+    ae = Caller(aet)
     ae.add_requested_context(CTImageStorage)
     association = ae.associate("127.0.0.1", port, ae_title="ICHAI")
     if not association.is_established:

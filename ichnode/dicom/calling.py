@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+from contextlib import suppress
 from typing import Any
 
 from pynetdicom.association import Association
@@ -15,14 +16,17 @@ from ichnode.trust import why_not_connected
 
 _RECORD_BYTES = 16384
 """Longest plain text of a TLS record (RFC 8446 5.1)."""
+_END_S = 5.0
+"""So long a reactor may take to hear that its connection has ended."""
 
 
 class BoundedSocket(AssociationSocket):
-    """pynetdicom's socket, repaired in three places.
+    """pynetdicom's socket, repaired in four places.
 
     Connected, it waits for ever: a peer that stalls inside a PDU, or stops reading, would hold the association. Never
     connected, it is not closed: each attempt at a peer that is down would cost a descriptor until the next collection.
-    It looks for bytes by `select`, which takes no descriptor from 1024 on: a busy node would call nobody.
+    It looks for bytes by `select`, which takes no descriptor from 1024 on: a busy node would call nobody. And where a
+    peer answers what is no association, its reactor may end before it closes: `end` does.
     """
 
     socket: socket.socket | None
@@ -53,6 +57,17 @@ class BoundedSocket(AssociationSocket):
         super()._shutdown_socket()
         if self.socket is not None:
             self.socket.close()
+
+    def end(self) -> None:
+        """Close it, if it is still open, when nothing more is asked of the peer."""
+        connection, reactor = self.socket, self.assoc.dul
+        if connection is None:
+            return
+        with suppress(OSError):  # the peer has ended it
+            connection.shutdown(socket.SHUT_RDWR)  # whoever reads hears of the end
+        if reactor.is_alive():
+            reactor.join(_END_S)
+        connection.close()
 
 
 class _OtherCertificate(ssl.SSLError):

@@ -134,6 +134,8 @@ def _request(remote: Remote, contexts: Sequence[PresentationContext], acts: Acts
     if association.is_established:
         _answers_to_whom_they_belong(association)
         return association
+    if ae.line is not None:
+        ae.line.end()
     if association.is_rejected:
         raise _rejection(remote, association.acceptor.primitive)
     if association.rejected_contexts and not association.accepted_contexts:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pynetdicom.sop_class import CTImageStorage
 
+from tests.association import Caller
 from tests.invariants import check, evidence_of
 from tests.peers import wait_until
 from tests.running import current_results
@@ -74,11 +76,8 @@ def test_pause_in_the_middle_longer_than_quiet_time(node_for, orthanc, files):
 
 
 def test_abort_and_resend_with_duplicates(node_for, orthanc, files):
-    from pynetdicom import AE
-    from pynetdicom.sop_class import CTImageStorage
-
     node = node_for(orthanc)
-    ae = AE("SCANNER")
+    ae = Caller("SCANNER")
     ae.add_requested_context(CTImageStorage)
     association = ae.associate("127.0.0.1", node.port, ae_title="ICHAI")
     for file in files[:20]:

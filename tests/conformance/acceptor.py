@@ -7,11 +7,12 @@ from functools import cache
 from itertools import islice
 
 from pydicom.uid import UID_dictionary
-from pynetdicom import AE, build_context
+from pynetdicom import build_context
 
 from ichnode.dicom import syntaxes
 from ichnode.dicom.access import AllowedPeer, Reporter
 from ichnode.dicom.scp import ScpLimits, StoreScp
+from tests.association import Caller
 
 MOST_CONTEXTS = 128
 SENDER, REPORTER = "SENDER", "REPORTER"
@@ -31,10 +32,8 @@ def _accepted(
 ) -> Iterator[tuple[str, str]]:
     proposals = iter(proposals)
     while batch := list(islice(proposals, MOST_CONTEXTS)):
-        ae = AE(ae_title=calling)
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = 30
         contexts = [build_context(sop, list(offered)) for sop, offered in batch]
-        association = ae.associate("127.0.0.1", port, contexts=contexts, ae_title=called)
+        association = Caller(calling).associate("127.0.0.1", port, contexts=contexts, ae_title=called)
         answered = [*association.accepted_contexts, *association.rejected_contexts]
         if len(answered) != len(batch):
             raise AssertionError("the association was not accepted")

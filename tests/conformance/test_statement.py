@@ -12,10 +12,11 @@ from ichnode.dicom.find import STUDY_ROOT_FIND
 from ichnode.dicom.retrieve import STUDY_ROOT_GET
 from ichnode.reporting.formats import FORMATS
 from ichnode.sections import DestinationSection
+from tests.association import serving
 from tests.conformance.acceptor import SENDER, SOP_CLASSES, TRANSFER_SYNTAXES, accepted_by
 from tests.conformance.statement import OUTLINE, PARTS
 from tests.generated import ROOT
-from tests.peers import run_dcmtk, wait_until
+from tests.peers import free_port, run_dcmtk, wait_until
 from tests.running import RunningNode, running
 
 TEXT = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
@@ -53,9 +54,6 @@ def test_a_running_node_accepts_what_the_statement_says_of_all_that_ps3_6_knows(
 
 
 @pytest.mark.interop
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # pynetdicom's server leaves sockets open
 def test_a_running_node_proposes_nothing_that_the_statement_does_not_say(tmp_path, tiny_bundle, head_ct, component):
     proposed: set[tuple[str, tuple[str, ...]]] = set()
     received: list[str] = []
@@ -94,21 +92,18 @@ def test_a_running_node_proposes_nothing_that_the_statement_does_not_say(tmp_pat
         archive.add_supported_context(context.abstract_syntax, list(TRANSFER_SYNTAXES[:20]))
     acts = [(evt.EVT_REQUESTED, requested), (evt.EVT_C_STORE, stored), (evt.EVT_N_ACTION, committing)]
     acts += [(evt.EVT_C_FIND, found), (evt.EVT_C_GET, fetched)]
-    server = archive.start_server(("127.0.0.1", 0), block=False, evt_handlers=acts)
+    port = free_port()
     formats = list(FORMATS)
-    destination = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": server.server_address[1]}
+    destination = {"name": "pacs", "aet": "PACS", "host": "127.0.0.1", "port": port}
     node = RunningNode(
         tmp_path / "node", engine={"bundle": str(tiny_bundle.folder)}, completeness={"settle_s": 0.3, "quiet_s": 2.0},
         destinations=[{**destination, "formats": formats, "commitment": True}],
         source={"aet": "PACS", "port": destination["port"], "retrieve": "c-get", "patience_s": 0.1, "look_back_h": 48},
     )  # fmt: skip
-    try:
-        with running(node):
-            run_dcmtk(component("storescu", "dcmtk"), "+sd", "-aec", node.aet, "127.0.0.1", node.port, head_ct)
-            node.wait_settled()
-            wait_until(lambda: received and {1, "1.2.3.4"} <= set(asked), 60, "results arrive, commitment and C-GET")
-    finally:
-        server.shutdown()
+    with serving(archive, port, acts), running(node):
+        run_dcmtk(component("storescu", "dcmtk"), "+sd", "-aec", node.aet, "127.0.0.1", node.port, head_ct)
+        node.wait_settled()
+        wait_until(lambda: received and {1, "1.2.3.4"} <= set(asked), 60, "results arrive, commitment and C-GET")
     assert proposed <= contexts(section("7.1"))
     assert {sop for sop, _ in proposed} >= {*received, syntaxes.STORAGE_COMMITMENT, STUDY_ROOT_FIND, STUDY_ROOT_GET}
     assert set(received) <= {row[1] for row in rows(section("1.1"), 5) if row[2] == "Yes"}

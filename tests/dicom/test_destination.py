@@ -13,9 +13,6 @@ from tests.dicom.made_ct import ct_dataset, save
 from tests.steps.pacs import Pacs
 from tests.web_service import WebService
 
-# pynetdicom's server leaves sockets unclosed whose peer has gone.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture
 def report(tmp_path):

@@ -26,7 +26,7 @@ from tests.dicom.wire import RawPeer, Receiver, command_set, item, p_data, pdu, 
 from tests.peers import wait_until
 
 MiB = 1 << 20
-BOUND_S = 20.0
+BOUND_S = 60.0
 """For one input; a busy machine is slow, what has no bound takes for ever."""
 
 SPLINTERS = st.one_of(
@@ -90,7 +90,7 @@ class Watched:
         with RawPeer(port) as peer, suppress(OSError):
             peer.send(sent)
             peer.socket.shutdown(socket.SHUT_WR)
-            assert peer.closed_within(BOUND_S)
+            assert peer.is_closed()
         assert time.monotonic() - begun < BOUND_S
         with RawPeer(self.receiver.port).associate() as honest:
             assert honest.echo() == 0

@@ -17,6 +17,7 @@ from ichnode.dicom.requestor import Remote, associated
 from ichnode.dicom.retrieve import STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from ichnode.errors import PeerRefused, PeerUnreachable
 from ichnode.https import WebRemote
+from tests.association import PATIENCE_S, serving
 from tests.conftest import find_component
 from tests.heads import series_uid, study_uid, write_head
 from tests.peers import Dcmqrscp, Orthanc, free_port, run_dcmtk
@@ -134,13 +135,8 @@ def test_an_archive_that_cannot_reach_this_node(dcmqrscp):
 def test_an_archive_that_gives_nothing_this_way(how):
     ae = AE(ae_title="PACS")
     ae.add_supported_context(STUDY_ROOT_FIND)
-    port = free_port()
-    server = ae.start_server(("127.0.0.1", port), block=False)
-    try:
-        with pytest.raises(PeerRefused, match="enable it there"):
-            retrieve(Remote("source", "PACS", "127.0.0.1", port, "ICHAI"), how, "1.2", "1.3", lambda i: 0, MOST)
-    finally:
-        server.shutdown()
+    with serving(ae) as port, pytest.raises(PeerRefused, match="enable it there"):
+        retrieve(Remote("source", "PACS", "127.0.0.1", port, "ICHAI"), how, "1.2", "1.3", lambda i: 0, MOST)
 
 
 @pytest.mark.parametrize("how", ["c-move", "c-get"])
@@ -159,15 +155,11 @@ def test_an_archive_that_hangs_up_in_the_middle(uid):
         yield "127.0.0.1", 1
         yield 0xFE00, Dataset()
 
-    port = free_port()
     acts = [(evt.EVT_C_MOVE, hang_up), (evt.EVT_C_GET, hang_up)]
-    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=acts)
     how = "c-move" if uid == STUDY_ROOT_MOVE else "c-get"
-    try:
-        remote = Remote("source", "PACS", "127.0.0.1", port, "ICHAI", timeout_s=5)
+    with serving(ae, acts=acts) as port:
+        remote = Remote("source", "PACS", "127.0.0.1", port, "ICHAI", timeout_s=PATIENCE_S)
         ended = retrieve(remote, how, "1.2", "1.3", lambda i: 0, MOST)
-    finally:
-        server.shutdown()
     assert "in the middle" in ended.error
 
 
@@ -176,7 +168,6 @@ def test_an_archive_that_hangs_up_as_soon_as_it_has_accepted(how, monkeypatch):
     ae = AE(ae_title="PACS")
     ae.add_supported_context(STUDY_ROOT_MOVE)
     ae.add_supported_context(STUDY_ROOT_GET)
-    port = free_port()
     asked = []
 
     @contextmanager
@@ -187,12 +178,8 @@ def test_an_archive_that_hangs_up_as_soon_as_it_has_accepted(how, monkeypatch):
             yield association
 
     monkeypatch.setattr("ichnode.dicom.retrieve.associated", gone)
-    server = ae.start_server(("127.0.0.1", port), block=False)
-    try:
-        with pytest.raises(PeerUnreachable, match="as soon as"):
-            retrieve(Remote("source", "PACS", "127.0.0.1", port, "ICHAI"), how, "1.2", "1.3", lambda i: 0, MOST)
-    finally:
-        server.shutdown()
+    with serving(ae) as port, pytest.raises(PeerUnreachable, match="as soon as"):
+        retrieve(Remote("source", "PACS", "127.0.0.1", port, "ICHAI"), how, "1.2", "1.3", lambda i: 0, MOST)
     assert asked
 
 

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE
 from structlog.testing import capture_logs
 
 from ichnode.dicom.access import PROVIDER_BUSY, AllowedPeer, Refusal
 from ichnode.dicom.syntaxes import CT_IMAGE, ENHANCED_CT, LEGACY_CONVERTED_ENHANCED_CT
 from ichnode.errors import BadObject, DiskFull, PermanentError, TransientError
+from tests.association import PATIENCE_S, Caller
 from tests.dicom.made_ct import ct_dataset, encode, head_hu, save
 from tests.dicom.wire import (
     AET,
@@ -51,7 +51,7 @@ def sendable(**attributes):
 
 def refuses_connections(port):
     try:
-        socket.create_connection(("127.0.0.1", port), 5).close()
+        socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
     except ConnectionError:  # refused, or reset when the port closes in the middle of it
         return True
     return False
@@ -397,7 +397,6 @@ class TestStatuses:
     )
     def test_requests_that_are_wrong_as_such(self, command, with_data, status):
         with Receiver() as receiver, RawPeer(receiver.port).associate() as peer:
-            peer.socket.settimeout(2)
             peer.send(p_data(1, 3, command) + (p_data(1, 2, b"data") if with_data else b""))
             assert peer.status() == status
             assert peer.echo() == 0
@@ -435,12 +434,12 @@ class TestTheEnd:
         with Receiver() as receiver:
             association = associate(receiver.port)
             drained: list[bool] = []
-            waiting = threading.Thread(target=lambda: drained.append(receiver.scp.drain(20)))
+            waiting = threading.Thread(target=lambda: drained.append(receiver.scp.drain(PATIENCE_S)))
             waiting.start()
             wait_until(lambda: refuses_connections(receiver.port))
             assert store(association, sendable()) == 0
             association.release()
-            waiting.join(10)
+            waiting.join()
             assert drained == [True]
             assert receiver.ended == [(1, "released")]
 
@@ -454,13 +453,13 @@ class TestTheEnd:
 
         def slow(received):
             entered.set()
-            assert go_on.wait(10)
+            assert go_on.wait(PATIENCE_S)
             return 0
 
         with Receiver(store=slow) as receiver, RawPeer(receiver.port).associate() as idle:
             with RawPeer(receiver.port).associate() as busy:
                 busy.send(p_data(1, 3, command_set(1, uid=b"1.2.3")) + p_data(1, 2, b"data"))
-                assert entered.wait(10)
+                assert entered.wait(PATIENCE_S)
                 assert receiver.scp.drain(0.05) is False
                 stopping = threading.Thread(target=receiver.scp.stop)
                 stopping.start()
@@ -469,7 +468,7 @@ class TestTheEnd:
                 go_on.set()
                 assert busy.status() == 0
                 assert busy.receive()[0] == 7
-                stopping.join(10)
+                stopping.join()
             assert sorted(receiver.ended) == [(1, "aborted"), (2, "aborted")]
 
     def test_stopping_twice(self):
@@ -494,7 +493,7 @@ def test_over_ipv6():
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
     with Receiver(host="::1") as receiver:
-        ae = AE(ae_title="SIX")
+        ae = Caller("SIX")
         ae.add_requested_context(VERIFICATION)
         association = ae.associate("::1", receiver.port, ae_title=AET)
         assert association.send_c_echo().Status == 0

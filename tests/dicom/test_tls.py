@@ -49,7 +49,14 @@ def identity(server: Issued, authority: Authority) -> Identity:
 
 @pytest.fixture
 def receiver(server, authority) -> Iterator[Receiver]:
-    with Receiver(secure=SecurePort(identity(server, authority)), acse_timeout_s=30) as receiver:
+    with Receiver(secure=SecurePort(identity(server, authority))) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def impatient(server, authority) -> Iterator[Receiver]:
+    """It waits for the rest of a PDU for a moment only, and looks as often whether it shall end."""
+    with Receiver(secure=SecurePort(identity(server, authority)), socket_timeout_s=0.4) as receiver:
         yield receiver
 
 
@@ -115,23 +122,28 @@ class TestSlices:
             with SecurePeer(receiver.tls_port, authority, scanner) as peer:
                 assert peer.associate().echo() == 0
 
-    def test_the_end_of_the_node_is_an_abort_over_tls(self, receiver, authority, scanner):
-        with SecurePeer(receiver.tls_port, authority, scanner) as peer:
+    def test_the_end_of_the_node_is_an_abort_over_tls(self, impatient, authority, scanner):
+        with SecurePeer(impatient.tls_port, authority, scanner) as peer:
             peer.associate()
-            receiver.scp.stop()
+            impatient.scp.stop()
             assert peer.receive()[0] == 7
-            assert receiver.wait_ended() == ["aborted"]
+            assert impatient.wait_ended() == ["aborted"]
 
 
 class TestStalls:
-    def test_inside_a_pdu(self, receiver, authority, scanner):
-        with SecurePeer(receiver.tls_port, authority, scanner) as peer:
+    def test_inside_a_pdu(self, impatient, authority, scanner):
+        with SecurePeer(impatient.tls_port, authority, scanner) as peer:
             peer.associate().send(b"\x04\x00\x00")
             assert peer.receive()[0] == 7
-            assert receiver.wait_ended() == ["aborted"]
+            assert impatient.wait_ended() == ["aborted"]
 
-    def test_inside_a_record(self, receiver, authority, scanner):
-        with SecurePeer(receiver.tls_port, authority, scanner) as peer:
+    def test_inside_a_record(self, server, authority, scanner):
+        with (
+            Receiver(
+                secure=SecurePort(identity(server, authority)), network_timeout_s=2, socket_timeout_s=1
+            ) as receiver,
+            SecurePeer(receiver.tls_port, authority, scanner) as peer,
+        ):
             peer.associate()
             socket.socket.send(peer.socket, b"\x17\x03\x03\x40\x00half a record")
             assert peer.receive()[0] == 7
@@ -147,7 +159,7 @@ class TestStalls:
             slow.send(begun)
             with SecurePeer(receiver.tls_port, authority, scanner) as honest:
                 assert honest.associate().echo() == 0
-            assert slow.closed_within(30)
+            assert slow.is_closed()
         assert [e["code"] for e in logs if e["event"] == "connection.refused"] == ["NO_REQUEST"]
 
     def test_garbage_instead_of_records(self, receiver, authority, scanner):
@@ -175,7 +187,7 @@ class TestWhoGetsNoFurther:
         def plain():
             with RawPeer(receiver.tls_port) as peer:
                 assert peer.send(request_pdu()).receive()[0] == 7
-                assert peer.closed_within(5)
+                assert peer.is_closed()
 
         code, remedy = said_of(plain, receiver)
         assert code == "NOT_TLS"
@@ -460,7 +472,7 @@ def test_a_hundred_handshakes_at_once_hold_nobody_up(receiver, authority, scanne
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join()
         threads = [threading.Thread(target=call, args=(n,)) for n in range(20)]
     assert receiver.wait_ended(100) == ["released"] * 100
 
@@ -482,7 +494,7 @@ def test_an_abort_in_the_handshake_leaves_no_descriptor(receiver, authority, sca
 def test_the_wrong_title_is_told_over_tls(receiver, authority, scanner):
     with capture_logs() as logs, SecurePeer(receiver.tls_port, authority, scanner) as peer:
         assert peer.send(request_pdu(called="OTHER")).receive() == (3, b"\0\x01\x01\x07")
-        assert peer.closed_within(5)
+        assert peer.is_closed()
     (line,) = [e for e in logs if e["event"] == "association.rejected"]
     assert (line["code"], line["certificate"]) == ("CALLED_AET_UNKNOWN", "scanner")
     assert AET in line["remedy"]

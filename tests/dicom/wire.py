@@ -14,27 +14,29 @@ from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import AE, build_context
+from pynetdicom import build_context
 from pynetdicom.association import Association
 
 from ichnode.dicom.part10 import part10_prefix
 from ichnode.dicom.scp import Peer, Received, ScpLimits, StoreScp
 from ichnode.dicom.syntaxes import CT_IMAGE, STORAGE_CLASSES, decodable_syntaxes
+from tests.association import PATIENCE_S, Caller
 from tests.peers import wait_until
 
 AET = "ICHAI"
 IMPLICIT_LE = "1.2.840.10008.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
 QUICK = ScpLimits(acse_timeout_s=2.0, dimse_timeout_s=2.0, network_timeout_s=5.0, socket_timeout_s=0.4)
-
-PATIENT = ScpLimits()
-"""As in service: for what is not about waiting. A peer may have to wait for a core longer than `QUICK` allows."""
+"""For what is about waiting alone: a peer may have to wait for a core longer than this allows."""
+PATIENT = ScpLimits(
+    acse_timeout_s=PATIENCE_S, dimse_timeout_s=PATIENCE_S, network_timeout_s=PATIENCE_S, socket_timeout_s=PATIENCE_S
+)
 
 
 class Receiver:
     """A `StoreScp` on loopback that keeps all it was told."""
 
-    def __init__(self, limits: ScpLimits = QUICK, **options: Any) -> None:
+    def __init__(self, limits: ScpLimits = PATIENT, **options: Any) -> None:
         self.received: list[Received] = []
         self.opened: dict[int, Peer] = {}
         self.ended: list[tuple[int, str]] = []
@@ -93,10 +95,10 @@ def data_set_of(received: Received) -> Dataset:
 
 def associate(port: int, *contexts: tuple[str, list[str]], called: str = AET, calling: str = "SENDER") -> Association:
     """Ask for an association with pynetdicom; it may come back not established."""
-    ae = AE(ae_title=calling)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = 10
     wanted = contexts or ((CT_IMAGE, [IMPLICIT_LE]), (VERIFICATION, [IMPLICIT_LE]))
-    return ae.associate("127.0.0.1", port, [build_context(*context) for context in wanted], ae_title=called)
+    return Caller(calling).associate(
+        "127.0.0.1", port, [build_context(*context) for context in wanted], ae_title=called
+    )
 
 
 def pdu(kind: int, body: bytes) -> bytes:
@@ -147,7 +149,7 @@ class RawPeer:
     """A peer made of a socket."""
 
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 10, source_address=(source, 0))
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> RawPeer:
@@ -199,9 +201,9 @@ class RawPeer:
         assert self.receive() == (6, bytes(4))
         self.socket.close()
 
-    def closed_within(self, deadline_s: float) -> bool:
+    def is_closed(self) -> bool:
         """Whether the node ends the connection, whatever it says before."""
-        self.socket.settimeout(deadline_s)
+        self.socket.settimeout(PATIENCE_S)
         try:
             while self.socket.recv(65536):
                 pass
@@ -224,4 +226,4 @@ class RawPeer:
 def in_threads(count: int, act: Callable[[int], Any]) -> list[Any]:
     """Run `act(0)` … `act(count - 1)` at the same time; return what they returned, or raise what one raised."""
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(act, range(count), timeout=60))
+        return list(pool.map(act, range(count), timeout=PATIENCE_S))

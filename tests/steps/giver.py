@@ -18,6 +18,7 @@ from ichnode.dicom.header import parse_file, split_part10
 from ichnode.dicom.retrieve import STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from ichnode.dicom.scp import Received
 from ichnode.steps.receive import receive_slice
+from tests.association import serving
 from tests.peers import free_port
 
 
@@ -49,7 +50,7 @@ class Giver:
         """[source]"""
         return {
             "aet": self.aet, "host": "127.0.0.1", "port": self.port, "retrieve": "c-get", "patience_s": 60,
-            "look_every_s": 300, "first_retry_s": 60, "attempts": 3, "timeout_s": 10,
+            "look_every_s": 300, "first_retry_s": 60, "attempts": 3, "timeout_s": 120,
         }  # fmt: skip
 
     @contextmanager
@@ -61,11 +62,8 @@ class Giver:
         ae.add_supported_context(CTImageStorage, scu_role=True, scp_role=True)
         ae.add_supported_context(STUDY_ROOT_MOVE)
         acts = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_GET, self._get), (evt.EVT_C_MOVE, self._move)]
-        server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=acts)
-        try:
+        with serving(ae, self.port, acts):
             yield self
-        finally:
-            server.shutdown()
 
     def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         asked = event.identifier

@@ -14,6 +14,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
+from tests.association import serving
 from tests.peers import free_port
 
 
@@ -41,11 +42,8 @@ class Pacs:
         for uid in (Verification, StudyRootQueryRetrieveInformationModelFind, *self.takes):
             ae.add_supported_context(uid)
         acts = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_ECHO, self._echo), (evt.EVT_C_FIND, self._find)]
-        server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=acts)
-        try:
+        with serving(ae, self.port, acts):
             yield self
-        finally:
-            server.shutdown()
 
     def _store(self, event: evt.Event) -> int:
         self.stores += 1

@@ -17,6 +17,7 @@ from ichnode.errors import TransientError
 from ichnode.steps import outbox as outbox_step
 from ichnode.steps.deliver import deliver_due
 from ichnode.worklist import assembly, deliveries, results, schema
+from tests.association import serving
 from tests.made import claim, closed_series, events, not_analysed, report_row, rows, study_facts
 from tests.steps.pacs import Pacs
 from tests.web_service import WebService, failed, referenced
@@ -337,11 +338,8 @@ def rejecting(port):
     ae = AE(ae_title="OTHER")
     ae.require_called_aet = True
     ae.add_supported_context("1.2.840.10008.1.1")
-    server = ae.start_server(("127.0.0.1", port), block=False)
-    try:
+    with serving(ae, port):
         yield
-    finally:
-        server.shutdown()
 
 
 def test_a_peer_that_rejects_the_association_is_asked_again_later(node, pacs, outbox, run):
