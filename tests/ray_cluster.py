@@ -1,4 +1,7 @@
-"""A Ray cluster of this machine's own: each node a process group, which is killed as a whole, and on loopback only."""
+"""A Ray cluster of this machine's own: each node a process group, which is killed as a whole.
+
+All of it is on loopback, unless its nodes are told to be on other hosts (`tests.hosts`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +19,7 @@ import psutil
 
 from ichnode.inference.cluster import answers, environment
 from ichnode.pool_section import PoolSection
+from tests.hosts import Host
 from tests.peers import free_port, wait_until
 
 _OFTEN = {"RAY_health_check_period_ms": "500", "RAY_memory_monitor_refresh_ms": "0"}
@@ -23,12 +28,20 @@ Nobody is killed because other tests need memory."""
 
 
 class RayCluster:
-    """A head and other nodes; every one of them listens on loopback and asks for the token."""
+    """A head and other nodes; every one of them asks for the token.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder : Path
+    hosts : mapping, optional
+        Where its nodes are, by their names; others are here, on loopback.
+    """
+
+    def __init__(self, folder: Path, hosts: Mapping[str, Host] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self._hosts = hosts or {}
+        self.address = f"{self._host('head').address}:{self.port}"
         self.token_file = folder / "token"
         self.token_file.write_text(secrets.token_hex(32))
         self._folder = folder
@@ -81,14 +94,18 @@ class RayCluster:
         assert ended is None, (self._folder / f"{name}.log").read_text()[-2000:]
         return True
 
+    def _host(self, name: str) -> Host:
+        return self._hosts.get(name, Host("127.0.0.1"))
+
     def _start(self, name: str, cpus: int, more: list[str]) -> None:
         section = PoolSection(address=self.address, token_file=str(self.token_file))
-        temporary = tempfile.mkdtemp(prefix="ray-", dir=self._folder)
+        temporary, here = tempfile.mkdtemp(prefix="ray-", dir=self._folder), self._host(name)
         with (self._folder / f"{name}.log").open("ab") as log:
             self._nodes[name] = subprocess.Popen(
                 [
-                    sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--node-ip-address=127.0.0.1",
-                    f"--num-cpus={cpus}", "--num-gpus=0", f"--object-store-memory={80 << 20}",
+                    *here.within, sys.executable, "-m", "ray.scripts.scripts", "start", "--block",
+                    f"--node-ip-address={here.address}", f"--num-cpus={cpus}", "--num-gpus=0",
+                    f"--object-store-memory={80 << 20}",
                     f"--temp-dir={temporary}", "--include-log-monitor=false", "--disable-usage-stats",
                     "--min-worker-port=0", "--max-worker-port=0", *more,
                 ],

@@ -25,7 +25,7 @@ SEAMS = [
 
 @pytest.mark.parametrize(("seam", "when", "left"), SEAMS)
 @pytest.mark.parametrize("answers", ["same", "new"])
-def test_killed_at_the_seam(seam, when, left, answers, tmp_path, tiny_bundle, head_ct, monkeypatch):
+def test_killed_at_the_seam(seam, when, left, answers, tmp_path, tiny_bundle, head_ct, monkeypatch, database):
     archive = Archive(answers=answers)
     node = RunningNode(
         tmp_path,
@@ -35,6 +35,7 @@ def test_killed_at_the_seam(seam, when, left, answers, tmp_path, tiny_bundle, he
         destinations=[
             {"name": "pacs", "aet": archive.aet, "host": "127.0.0.1", "port": archive.port, "commitment": True}
         ],
+        **database,
     )
     node.port = free_port()
     archive.calls = lambda: node.port

@@ -27,7 +27,7 @@ SEAMS = [
 
 
 @pytest.mark.parametrize(("seam", "when", "number"), SEAMS)
-def test_killed_at_the_seam(seam, when, number, tmp_path, tiny_bundle, monkeypatch):
+def test_killed_at_the_seam(seam, when, number, tmp_path, tiny_bundle, monkeypatch, database):
     (tmp_path / "secret").write_text("0123456789abcdef0123456789abcdef\n")
     webhook, engine = HttpReceiver(), MllpReceiver()
     oncall = {"name": "oncall", "kind": "webhook", "url": webhook.url, "secret_file": str(tmp_path / "secret")}
@@ -39,6 +39,7 @@ def test_killed_at_the_seam(seam, when, number, tmp_path, tiny_bundle, monkeypat
             {**oncall, "escalate_after_min": [0.001]},
             {"name": "ris", "kind": "hl7", "host": "127.0.0.1", "port": engine.port},
         ],
+        **database,
     )
     node.data.mkdir(parents=True, exist_ok=True)
     node.worklist.migrate()

@@ -36,7 +36,7 @@ def three_series(tmp_path_factory) -> list[list[Path]]:
     return [write_dicom(head, folder / str(n), uid_seed=f"scanner {n}") for n in range(3)]
 
 
-def test_random_kills(three_series, tmp_path, tiny_bundle, storescp):
+def test_random_kills(three_series, tmp_path, tiny_bundle, storescp, database):
     chance = random.Random(SEED)
     node = RunningNode(
         tmp_path,
@@ -44,6 +44,7 @@ def test_random_kills(three_series, tmp_path, tiny_bundle, storescp):
         completeness={"settle_s": 0.5, "quiet_s": 3.0, "max_wait_s": 15.0},
         delivery={"first_retry_s": 0.2, "longest_retry_s": 2.0},
         destinations=[{"name": "pacs", "aet": storescp.aet, "host": "127.0.0.1", "port": storescp.port}],
+        **database,
     )
     # The senders pace themselves so that the kills fall into the whole of the transfer, not only its beginning.
     pause_s = KILLS * 1.5 / 300

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from ichnode.config import Settings
 from ichnode.steps.node import open_node, utc_now
@@ -31,13 +32,14 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
         ("ichnode.storage.spool:Spool.discard", "after"),  # unlinked, the marks still there
     ],
 )
-def test_killed_at_the_seam(seam, when, tmp_path, empty_worklist, head_ct, monkeypatch):
+def test_killed_at_the_seam(seam, when, tmp_path, empty_worklist, head_ct, monkeypatch, database):
     data = tmp_path / "data"
     data.mkdir()
     shutil.copy(empty_worklist, data)
     config = tmp_path / "config.toml"
-    config.write_text(f'[node]\ndata = "{data}"\n[retention]\nimages_days = 30\nfree_bytes = 0\n')
-    settings = Settings.model_validate({"node": {"data": str(data)}})
+    kept = {"images_days": 30, "free_bytes": 0}
+    config.write_text(tomli_w.dumps({"node": {"data": str(data)}, "retention": kept, **database}))
+    settings = Settings.model_validate({"node": {"data": str(data)}, **database})
     node = replace(open_node(settings, "boot"), now=Clock(utc_now() - timedelta(days=40)))
     slices = sorted(Path(head_ct).iterdir())
     old = answered(node, slices[:3])

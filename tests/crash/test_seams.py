@@ -61,8 +61,10 @@ ILLUSTRATE = [
         *[(*seam, ["sr", "sc", "pm"]) for seam in ILLUSTRATE],
     ],
 )
-def test_killed_at_the_seam(seam, when, number, formats, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch):
-    _kill_at(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch, formats)
+def test_killed_at_the_seam(
+    seam, when, number, formats, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch, database
+):  # fmt: skip
+    _kill_at(seam, when, number, tmp_path, tiny_bundle, head_ct, storescp, monkeypatch, formats, **database)
 
 
 @pytest.mark.parametrize(("seam", "when", "number"), ON_POSTGRESQL)

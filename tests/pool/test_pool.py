@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from pydicom import dcmread
-from pydicom.uid import generate_uid
 
 from ichnode.config import Settings
 from ichnode.core.eligibility import SelectionPolicy
@@ -31,17 +29,15 @@ from ichnode.steps.interpret import interpret
 from ichnode.steps.node import open_node
 from ichnode.steps.promote import promote
 from ichnode.steps.register import IMPORT, settle_active, take_in
-from ichnode.worklist import vitals
 from ichnode.worklist.audit import NODE
 from tests.bundles import write_tiny_bundle
 from tests.peers import wait_until
+from tests.pool.seen import PATIENCE_S, answered, claims, in_hand, journal, state_of_the_pool, wait_for_workers
 from tests.private_network import private_network
 from tests.ray_cluster import RayCluster, has_ended
-from tests.running import RunningNode, current_results, running
-from tests.sender import send_once
+from tests.running import RunningNode, running
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
-PATIENCE_S = 120
 SHORT = {"settle_s": 0.3, "quiet_s": 2.0, "max_wait_s": 8.0}
 HEAD, OTHER = "head", "other"
 
@@ -79,69 +75,9 @@ def node(cluster, tmp_path_factory, tiny_bundle):
         yield made
 
 
-@pytest.fixture
-def new_study(head_ct, tmp_path, node):
-    """``new_study()`` sends a series of a study that nobody has seen, and returns the study's UID."""
-
-    def send():
-        study, series = generate_uid(), generate_uid()
-        folder = tmp_path / series
-        folder.mkdir()
-        for source in sorted(head_ct.iterdir()):
-            dataset = dcmread(source)
-            dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
-            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-            dataset.save_as(folder / source.name)
-        send_once(node.port, sorted(folder.iterdir()))
-        return study
-
-    return send
-
-
-def journal(node, study, event):
-    found = node.study(study)
-    return [row["detail"] for row in found["journal"] if row["event"] == event] if found else []
-
-
-def claims(node, study):
-    return [row for row in journal(node, study, "job.claimed") if row["kind"] == "analyse"]
-
-
-def answered(node, study):
-    """Wait for the one answer of a study, and return it with the attempts that its journal counts."""
-    wait_until(lambda: journal(node, study, "result.made"), PATIENCE_S, "the study is answered")
-    (series,) = node.study(study)["series"]
-    (result,) = current_results(series)
-    assert len(series["results"]) == 1 and len(journal(node, study, "result.made")) == 1, "once, and no second time"
-    return result, max(row["attempt"] for row in claims(node, study))
-
-
-def state_of_the_pool(node):
-    with node.worklist.read() as tx:
-        queue = vitals.queue(tx)
-        (boot,) = [vitals.boot(tx, row.id) for row in tx.exec_driver_sql("SELECT id FROM boots").all()]
-    return {"worker": boot["worker_state"], "device": boot["worker_device"], **queue}
-
-
 def with_children(pid):
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
-
-
-def wait_for_workers(node, cluster, *names):
-    """Wait until a worker is ready on each of these machines, and return their processes."""
-    device = f"pool: {len(names)} x cpu"
-    wait_until(lambda: all(len(cluster.workers(name)) == 1 for name in names), PATIENCE_S, "the workers")
-    wait_until(lambda: state_of_the_pool(node)["device"] == device, PATIENCE_S, "they are ready")
-    return [cluster.workers(name)[0] for name in names]
-
-
-def in_hand(node, send, number):
-    """Send studies, and wait until each is with a worker."""
-    before = node.log.count("pool.series_given")
-    studies = [send() for _ in range(number)]
-    wait_until(lambda: node.log.count("pool.series_given") >= before + number, PATIENCE_S, "the series are in hand")
-    return studies
 
 
 def most_in_hand(node, studies):
