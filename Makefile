@@ -6,7 +6,7 @@ CONFIG ?= config.toml
 # Tests run in so many processes, each file in one of them.
 JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 CT_ICH ?= ../shared/data/ct_ich
-DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless chromium systemd bubblewrap prometheus postgresql
+DEBIAN := dcmtk orthanc orthanc-dicomweb libpixelmed-java default-jdk-headless chromium systemd bubblewrap prometheus postgresql iproute2
 # Helm as a library, Apache-2.0. Its Python part wants 3.12; the tests call the library itself.
 HELM := build/helm
 

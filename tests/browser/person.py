@@ -40,6 +40,10 @@ class Person:
         self._page.goto(f"{self._viewer}/viewer?StudyInstanceUIDs={study_instance_uid}")
         self._page.get_by_text("Skip all").click()
 
+    def open_anew(self) -> None:
+        """Load the page once more; whoever has left the tour is not offered it again."""
+        self._page.reload()
+
     def series(self, description: str) -> Locator:
         """Return the entry of the study's list whose text contains a SeriesDescription."""
         return self._page.locator("[data-cy^=study-browser-thumbnail]").filter(has_text=description)

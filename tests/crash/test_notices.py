@@ -59,6 +59,7 @@ def test_killed_at_the_seam(seam, when, number, tmp_path, tiny_bundle, monkeypat
             wait_until(lambda: states() == ["delivered"] * 3, 60, "alerts and escalation are delivered")
             assert node.stop() == 0
     filed = {(row["channel"], row["kind"]): row["uid"] for row in rows(node.worklist, schema.notices)}
+    node.worklist.dispose()
     assert set(filed) == {("oncall", "alert"), ("oncall", "escalation"), ("ris", "alert")}
     heard = [(got.json["kind"], got.json["id"]) for got in webhook.posts]
     assert set(heard) == {("alert", filed["oncall", "alert"]), ("escalation", filed["oncall", "escalation"])}
