@@ -95,7 +95,7 @@ class TestPeersThatBehave:
         allowed = (AllowedPeer("ED_CT", urgent=True), AllowedPeer("*"))
         with Receiver(allowed=allowed) as receiver:
             for title in ("ED_CT", "CT2"):
-                peer = AE(title)
+                peer = Caller(title)
                 peer.add_requested_context(CT_IMAGE, ExplicitVRLittleEndian)
                 association = peer.associate("127.0.0.1", receiver.port, ae_title=AET)
                 assert store(association, sendable()) == 0
