@@ -18,6 +18,8 @@ from ichnode.log import get_logger
 from ichnode.steps.node import Node
 
 FIRST_RESTART_S, LONGEST_RESTART_S = 1.0, 60.0
+LONGEST_END_S = 10.0
+"""For a child that was killed to be gone, and all that it held to be freed."""
 log = get_logger(__name__)
 
 
@@ -63,9 +65,12 @@ class WorkerProcess:
         self._write("stop")
         if self._ready:  # else it is still loading its model and has nothing in hand
             self._thread.join(timeout_s)
-        if self._child is not None and self._child.poll() is None:
-            self._child.kill()
-        self._thread.join(5)
+        end = time.monotonic() + LONGEST_END_S
+        while self._thread.is_alive() and time.monotonic() < end:
+            child = self._child  # the keeper may just have started another one
+            if child is not None and child.poll() is None:
+                child.kill()
+            self._thread.join(0.1)
 
     def _keep_alive(self) -> None:
         failures = 0
