@@ -81,4 +81,4 @@ class Authority:
         return out
 
     def _openssl(self, *arguments: str | Path) -> None:
-        subprocess.run([self.openssl, *map(str, arguments)], check=True, capture_output=True, timeout=60)
+        subprocess.run([self.openssl, *map(str, arguments)], check=True, capture_output=True, timeout=300)

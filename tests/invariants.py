@@ -43,6 +43,22 @@ def check(node: RunningNode, acknowledged: Iterable[str]) -> None:
         assert seen.get(uid) == 1, f"an acknowledged slice is in {seen.get(uid, 0)} final results"
 
 
+def offered(node: RunningNode) -> set[str]:
+    """Return the SOP Instance UIDs that the destination has been given: of all current results, and of older ones.
+
+    Of a result that a slow machine had made of a part and superseded in time, the report is withdrawn unseen.
+    """
+    given = set()
+    for series in node.series():
+        for result in series["results"]:
+            for report in result["reports"]:
+                states = {delivery["state"] for delivery in report["deliveries"]}
+                assert states == {"delivered"} or (result["superseded_at"] and states == {"withdrawn"}), states
+                if "delivered" in states:
+                    given.add(report["sop_instance_uid"])
+    return given
+
+
 def _meta_length(path: object) -> int:
     meta = dcmread(str(path), specific_tags=[]).file_meta
     return 132 + 12 + int(meta.FileMetaInformationGroupLength)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from ichnode.worklist import schema
+from tests.association import PATIENCE_S
 from tests.made import rows
 from tests.peers import answers_echo, wait_until
 from tests.running import RunningNode, running
@@ -26,7 +27,7 @@ def node(tmp_path, tiny_bundle):
 
 def serve(*options, **environ):
     return subprocess.run(
-        [sys.executable, "-m", "ichnode", "serve", *map(str, options)], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "ichnode", "serve", *map(str, options)], capture_output=True, text=True, timeout=300,
         check=False, env={**os.environ, **environ},
     )  # fmt: skip
 
@@ -57,7 +58,7 @@ def test_an_orderly_stop_and_the_next_start(node):
         children = psutil.Process(node.pid).children(recursive=True)
         psutil.Process(node.pid).send_signal(signal.SIGINT)
         assert node.stop() == 0
-        _, alive = psutil.wait_procs(children, timeout=20)
+        _, alive = psutil.wait_procs(children, timeout=120)
         assert alive == []
         (boot,) = rows(node.worklist, schema.boots)
         assert boot["ended_at"] is not None
@@ -80,20 +81,20 @@ def test_the_pages_are_there_while_the_node_runs_and_gone_when_it_has_stopped(tm
     node = RunningNode(tmp_path, engine={"bundle": str(tiny_bundle.folder), "threads": 1}, web={"port": 0})
     with running(node):
         address = wait_until(lambda: re.search(r"web\.listening +.*?(http://127\.0\.0\.1:\d+/)", node.log), 30)[1]
-        assert "ichnode user add" in httpx2.get(f"{address}sign-in").text
+        assert "ichnode user add" in httpx2.get(f"{address}sign-in", timeout=PATIENCE_S).text
         added = subprocess.run(
             [sys.executable, "-m", "ichnode", "user", "add", "ada", "--role", "reader", "--config", node.config,
              "--password-file", "-"],
-            input="a good password\n", capture_output=True, text=True, timeout=60, check=True,
+            input="a good password\n", capture_output=True, text=True, timeout=300, check=True,
         )  # fmt: skip
         assert added.stdout == "ada may sign in as reader.\n"
-        with httpx2.Client(base_url=address) as visitor:
+        with httpx2.Client(base_url=address, timeout=PATIENCE_S) as visitor:
             assert visitor.post("/sign-in", data={"name": "ada", "password": "a good password"}).status_code == 303
             wait_until(lambda: "on cpu" in visitor.get("/node").text, 60, "the worker has told of itself")
             assert visitor.get("/readyz").text == "ok\n"
             with visitor.stream("GET", "/events") as stream:
                 assert next(stream.iter_lines()) == "retry: 1000"
-                assert node.stop(30) == 0, "an open page does not keep the node from stopping"
+                assert node.stop() == 0, "an open page does not keep the node from stopping"
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{address}sign-in")
     assert "Traceback" not in node.log

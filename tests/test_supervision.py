@@ -64,7 +64,7 @@ def test_hints_and_stop_reach_the_child(keep):
     wait_until(lambda: "ready" in words)
     worker.hint()
     wait_until(lambda: "heard work" in words)
-    worker.stop(10)
+    worker.stop(120)
     assert words[-1] == "heard stop"
     assert deaths == [worker.owner]
     assert not worker._thread.is_alive()

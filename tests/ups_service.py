@@ -86,7 +86,7 @@ class UpsService:
     @property
     def section(self) -> dict[str, object]:
         """[workitems]"""
-        return {"url": self.url, "codes": ["ICH^99TEST"], "look_every_s": 0.2, "first_retry_s": 0.2, "timeout_s": 20}
+        return {"url": self.url, "codes": ["ICH^99TEST"], "look_every_s": 0.2, "first_retry_s": 0.2, "timeout_s": 120}
 
     def schedule(self, uid: str, *inputs: Item, what: str = "ICH^99TEST", **more: Item) -> str:
         """A work item that waits for a performer."""

@@ -13,6 +13,8 @@ from tests.peers import Orthanc
 from tests.running import RunningNode, running
 
 SHORT = {"settle_s": 0.3, "quiet_s": 2.0, "max_wait_s": 8.0}
+BY_EVIDENCE = {"settle_s": 0.3, "quiet_s": 60.0, "max_wait_s": 120.0}
+"""For whole heads, each on one association: no pause that a busy machine makes between two slices closes a series."""
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,12 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 QUICK = {"patience_s": 0.5, "look_every_s": 1, "first_retry_s": 0.5, "longest_retry_s": 1, "look_back_h": 48}
 
 
+TODAY = datetime.now()
+"""Also when the tests go on over midnight."""
+
+
 def day(ago):
-    return datetime.now() - timedelta(days=ago)
+    return TODAY - timedelta(days=ago)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.acceptance.conftest import BY_EVIDENCE
 from tests.notify.receivers import HttpReceiver, MllpReceiver, control_id
 from tests.peers import wait_until
 from tests.running import RunningNode, running
@@ -21,7 +22,7 @@ def test_a_head_ct_is_told_to_every_channel_once(tmp_path, tiny_bundle, head_ct)
     node = RunningNode(
         tmp_path,
         engine={"bundle": str(tiny_bundle.folder), "threads": 1},
-        completeness={"settle_s": 0.2, "quiet_s": 1.0, "max_wait_s": 4.0},
+        completeness=BY_EVIDENCE,
         channels=[
             {"name": "oncall", "kind": "webhook", "url": webhook.url, "secret_file": str(tmp_path / "secret"),
              "verdicts": ALL},

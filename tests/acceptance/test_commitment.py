@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.conftest import BY_EVIDENCE
 from tests.archive import Archive, report, send_report
 from tests.peers import Orthanc, free_port, wait_until
 from tests.running import RunningNode, running
@@ -23,7 +24,7 @@ class Pair:
         self.node = RunningNode(
             folder,
             engine={"bundle": str(bundle)},
-            completeness={"settle_s": 0.3, "quiet_s": 2.0, "max_wait_s": 8.0},
+            completeness=BY_EVIDENCE,
             delivery={"first_retry_s": 0.3, "commitment_wait_s": 30},
         )
         self.node.port = port

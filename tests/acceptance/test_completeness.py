@@ -59,14 +59,14 @@ def test_split_over_associations(node_for, orthanc, files, parts):
 
 def test_interleaved_halves(node_for, orthanc, files):
     """Every second slice looks like an evenly spaced head; it must not pass for a whole one."""
-    node = node_for(orthanc)
+    node = node_for(orthanc, completeness={"settle_s": 0.3, "quiet_s": 2.0, "max_wait_s": 120.0})
     send_once(node.port, files[::2])
     send_once(node.port, files[1::2])
     the_result(node, files, revisions=1)
 
 
 def test_pause_in_the_middle_longer_than_quiet_time(node_for, orthanc, files):
-    node = node_for(orthanc, completeness={"settle_s": 0.3, "quiet_s": 1.0, "max_wait_s": 30.0})
+    node = node_for(orthanc, completeness={"settle_s": 0.3, "quiet_s": 1.0, "max_wait_s": 120.0})
     send_once(node.port, files[:16])
     began = time.monotonic()
     wait_until(lambda: time.monotonic() - began > 3, 10, "a pause longer than quiet time")
@@ -98,7 +98,7 @@ def test_restart_between_slices(node_for, orthanc, files):
 
 
 def test_partial_is_preliminary_and_a_late_slice_supersedes_it(node_for, orthanc, files, tmp_path):
-    node = node_for(orthanc, completeness={"settle_s": 0.3, "quiet_s": 0.5, "max_wait_s": 1.5})
+    node = node_for(orthanc, completeness={"settle_s": 0.3, "quiet_s": 0.5, "max_wait_s": 5.0})
     send_once(node.port, files[:14] + files[15:])
     node.wait_settled()
     (series,) = node.series()
@@ -123,7 +123,7 @@ def test_the_pacs_counts(node_for, start_orthanc, files):
     for file in files:
         orthanc.upload(file)
     source = {"aet": orthanc.aet, "host": "127.0.0.1", "port": orthanc.port, "ask_every_s": 0.5}
-    node = node_for(orthanc, source=source, completeness={"settle_s": 0.3, "quiet_s": 0.5, "max_wait_s": 60.0})
+    node = node_for(orthanc, source=source, completeness={"settle_s": 0.3, "quiet_s": 0.5, "max_wait_s": 240.0})
     send_once(node.port, files[:-1])  # a whole head as far as geometry can tell
     wait_until(lambda: node.series()[0]["expected"] == len(files), 20, "the node has asked")
     assert node.series()[0]["state"] == "receiving"

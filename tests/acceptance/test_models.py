@@ -18,7 +18,7 @@ from ichnode.config import Settings
 from ichnode.steps.node import open_node
 from ichnode.steps.register import settle_active
 from ichnode.worklist import model_tables
-from tests.acceptance.conftest import SHORT
+from tests.acceptance.conftest import BY_EVIDENCE
 from tests.bundles import write_tiny_bundle
 from tests.invariants import check
 from tests.made import rows
@@ -59,7 +59,7 @@ def with_active_model(node: RunningNode, bundle) -> None:
 def test_a_shadow_reads_beside_and_the_archive_never_hears_of_it(tmp_path, tiny_bundle, new_series, storescp):
     other = write_tiny_bundle(tmp_path / "other", seed=8)
     pacs = {"name": "pacs", "aet": storescp.aet, "host": "127.0.0.1", "port": storescp.port}
-    node = RunningNode(tmp_path / "node", completeness=SHORT, destinations=[pacs])
+    node = RunningNode(tmp_path / "node", completeness=BY_EVIDENCE, destinations=[pacs])
     with_active_model(node, tiny_bundle)
 
     def read(state="done"):
@@ -94,7 +94,7 @@ def shadow_of(node: RunningNode) -> int:
 
 def test_promoted_and_rolled_back_between_two_series(tmp_path, tiny_bundle, new_series):
     other = write_tiny_bundle(tmp_path / "other", seed=8)
-    node = RunningNode(tmp_path / "node", completeness=SHORT)
+    node = RunningNode(tmp_path / "node", completeness=BY_EVIDENCE)
     with_active_model(node, tiny_bundle)
 
     def model(*arguments):

@@ -21,9 +21,13 @@ AS_SHIPPED = {f"DicomAlwaysAllow{what}": False for what in ("Find", "Get", "Move
 """Orthanc's own defaults: who asks has to be in DicomModalities."""
 
 
+TODAY = datetime.now()
+"""Also when the tests go on over midnight."""
+
+
 def day(ago: int) -> dict[str, str]:
     """Attributes of a study of so many days ago."""
-    return {"StudyDate": (datetime.now() - timedelta(days=ago)).strftime("%Y%m%d"), "StudyTime": "120000"}
+    return {"StudyDate": (TODAY - timedelta(days=ago)).strftime("%Y%m%d"), "StudyTime": "120000"}
 
 
 def store(port, aet, *folders):
@@ -77,7 +81,7 @@ def test_a_backfill_is_counted_watched_killed_and_goes_on(node_for, start_orthan
     orthanc = start_orthanc(modalities={"ichnode": ("ICHAI", port)}, **AS_SHIPPED)
     store(orthanc.port, orthanc.aet, ward / "then")
     node = node_for(None, node={"port": port}, source=source_of(orthanc, look_every_s=3600))
-    days = [(datetime.now() - timedelta(days=ago)).strftime("%Y-%m-%d") for ago in (31, 30)]
+    days = [(TODAY - timedelta(days=ago)).strftime("%Y-%m-%d") for ago in (31, 30)]
     command = [sys.executable, "-m", "ichnode", "backfill", "--config", str(node.config)]
     asked = [*command, "--from", days[0], "--to", days[1]]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 from pydicom import dcmread
 
-from tests.invariants import check
+from ichnode.worklist import schema
+from tests.invariants import check, offered
+from tests.made import rows
 from tests.peers import wait_until
 from tests.running import RunningNode, running
 from tests.sender import send_until_done
@@ -25,7 +28,7 @@ def nodes(tmp_path, tiny_bundle, storescp, postgresql):
             RunningNode(
                 tmp_path / name,
                 node={"name": name, "data": str(tmp_path / "data")},
-                database={"url": url, "silent_s": 6},
+                database={"url": url, "silent_s": 30},
                 engine={"bundle": str(tiny_bundle.folder)},
                 completeness={"settle_s": 0.2, "quiet_s": 1.0, "max_wait_s": 4.0},
                 delivery={"first_retry_s": 0.2},
@@ -49,6 +52,14 @@ def ended(processes):
                 one.kill()
 
 
+def let_time_pass(node):
+    """Let the first node have been silent for long: while it lived no busy machine was to make it be missed."""
+    (dead,) = rows(node.worklist, schema.boots, place="first")
+    with node.worklist.write() as tx:
+        long_ago = dead["seen_at"] - timedelta(seconds=60)
+        tx.execute(schema.boots.update().where(schema.boots.c.id == dead["id"]).values(seen_at=long_ago))
+
+
 def test_a_node_that_dies_is_succeeded(nodes, head_ct, storescp):
     first, second = nodes
     files = sorted(Path(head_ct).iterdir())
@@ -67,14 +78,14 @@ def test_a_node_that_dies_is_succeeded(nodes, head_ct, storescp):
             acknowledged |= send_until_done(second.port, files[20:], lambda: True)
             assert "node.leads" not in second.log
             first.kill()
+            let_time_pass(second)
             wait_until(lambda: "node.leads" in second.log, 60, "the second leads")
             assert "node.taken_over" in second.log
             assert len(acknowledged) == len(files)
             second.wait_settled(120)
             check(second, acknowledged)
             received = {str(dcmread(f).SOPInstanceUID) for f in storescp.received.iterdir()}
-            current = {r["sop_instance_uid"] for s in second.series() for x in s["results"] for r in x["reports"]}
-            assert received == current
+            assert received == offered(second)
             assert second.stop() == 0
 
 

@@ -16,7 +16,7 @@ from tests.chromium import opened
 
 WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 """Without a graphics card."""
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 """For each thing to appear: a loaded machine with two cores, and WebGL in software."""
 
 

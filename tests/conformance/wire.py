@@ -38,19 +38,19 @@ def proposed(act: Callable[[Remote], object]) -> Proposed:
     """Let `act` call a peer that takes the association request and hangs up; return the request."""
     requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(30)
+        listener.settimeout(120)
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(30)
+                connection.settimeout(120)
                 requests.append(_pdu(connection))
 
         thread = threading.Thread(target=serve)
         thread.start()
         with contextlib.suppress(PeerUnreachable):
-            act(Remote("peer", "PEER", "127.0.0.1", listener.getsockname()[1], "ICHAI", timeout_s=30))
-        thread.join(60)
+            act(Remote("peer", "PEER", "127.0.0.1", listener.getsockname()[1], "ICHAI", timeout_s=120))
+        thread.join(120)
     (encoded,) = requests
     request = decode_request(encoded)
     user: dict[int, list[bytes]] = {}

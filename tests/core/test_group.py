@@ -21,7 +21,7 @@ class Slow:
     def __call__(self, items):
         self.calls.append(list(items))
         if len(self.calls) == 1:
-            assert self.go.wait(20)
+            assert self.go.wait(120)
         if 99 in items:
             raise OSError("the disk is full")
         if any(item < 0 for item in items):
@@ -39,8 +39,8 @@ def done_while_the_first_is_held_back(items):
         others = [pool.submit(group.do, item) for item in items]
         wait_until(lambda: len(group._waiting) == len(items))
         act.go.set()
-        assert first.result(20) == 2
-        return [future.exception(20) or future.result() for future in others], act.calls
+        assert first.result(120) == 2
+        return [future.exception(120) or future.result() for future in others], act.calls
 
 
 def test_what_waits_is_done_at_once():

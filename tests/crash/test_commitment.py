@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.conftest import BY_EVIDENCE
 from tests.archive import Archive
 from tests.peers import free_port, wait_until
 from tests.running import RunningNode, running
@@ -30,7 +31,7 @@ def test_killed_at_the_seam(seam, when, left, answers, tmp_path, tiny_bundle, he
     node = RunningNode(
         tmp_path,
         engine={"bundle": str(tiny_bundle.folder)},
-        completeness={"settle_s": 0.2, "quiet_s": 1.0, "max_wait_s": 4.0},
+        completeness=BY_EVIDENCE,
         delivery={"first_retry_s": 0.2, "commitment_wait_s": 1},
         destinations=[
             {"name": "pacs", "aet": archive.aet, "host": "127.0.0.1", "port": archive.port, "commitment": True}

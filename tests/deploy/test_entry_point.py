@@ -79,7 +79,7 @@ def image(confined, tmp_path) -> Iterator[subprocess.Popen[str]]:
 
 
 def inside(confined: list[str], *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*confined, *command], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([*confined, *command], capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_a_head_is_answered_from_a_read_only_tree(image, confined, tmp_path, head_ct, component):

@@ -16,7 +16,7 @@ UNIT = ROOT / "deploy" / "systemd" / "ichnode.service"
 
 def judged(*arguments: object) -> subprocess.CompletedProcess[str]:
     analyze = find_component("systemd-analyze", "systemd")
-    return subprocess.run([analyze, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([analyze, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture

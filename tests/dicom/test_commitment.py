@@ -21,6 +21,7 @@ from ichnode.dicom.syntaxes import CT_IMAGE, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_
 from ichnode.dicom.transport import ProtocolBreach
 from ichnode.errors import BadObject, PeerRefused, PeerUnreachable, TransientError
 from tests.archive import WELL_KNOWN, Archive, call, report, send_report
+from tests.association import PATIENCE_S
 from tests.dicom.made_ct import encode
 from tests.dicom.wire import AET, PATIENT, RawPeer, Receiver, element, item, p_data, request_pdu
 from tests.peers import wait_until
@@ -275,8 +276,8 @@ class TestAsking:
             archive.holds = {"1.2.3"}
             yield archive
 
-    def ask(self, archive, take, wait_s=10.0, is_settled=None):
-        remote = Remote("pacs", archive.aet, "127.0.0.1", archive.port, AET, timeout_s=10)
+    def ask(self, archive, take, wait_s=PATIENCE_S, is_settled=None):
+        remote = Remote("pacs", archive.aet, "127.0.0.1", archive.port, AET, timeout_s=PATIENCE_S)
         ask(remote, "2.25.1", [(CT_IMAGE, "1.2.3")], take, is_settled or (lambda: bool(take)), wait_s)
 
     def test_the_answer_on_the_same_association_is_answered_before_it_ends(self, archive):

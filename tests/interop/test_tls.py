@@ -92,7 +92,7 @@ def secure_pacs(authority, pacs_pair, tmp_path_factory) -> Iterator[SecureStores
 
 
 def remote_of(pacs: Storescp, trust: Trust | None) -> Remote:
-    return Remote("pacs", pacs.aet, "127.0.0.1", pacs.port, "ICHAI", timeout_s=15, trust=trust)
+    return Remote("pacs", pacs.aet, "127.0.0.1", pacs.port, "ICHAI", timeout_s=120, connect_timeout_s=120, trust=trust)
 
 
 def trust_in(authority: Authority, shown: Issued | None, **more: str) -> Trust:

@@ -30,7 +30,7 @@ def valid():
 
 def send(receiver, message, **options):
     given = {"url": f"http://127.0.0.1:{receiver.port}/r4/", **options}
-    return fhir.send(channel("fhir", **given), message, 5, None)
+    return fhir.send(channel("fhir", **given), message, 120, None)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def lines_of(message, segment, **options):
     return [line.split("|") for line in text_of(message, **options).split("\r") if line.startswith(segment)]
 
 
-def send(receiver, message, timeout_s=5.0, **options):
+def send(receiver, message, timeout_s=120.0, **options):
     return hl7.send(channel("hl7", port=receiver.port, **options), message, timeout_s, None)
 
 
@@ -75,7 +75,7 @@ def test_taken_by_the_mllp_server_of_hl7apy():
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        said = hl7.send(channel("hl7", port=port), named(POSITIVE), 5, None)
+        said = hl7.send(channel("hl7", port=port), named(POSITIVE), 120, None)
     finally:
         server.shutdown()
         server.server_close()
@@ -227,6 +227,6 @@ def test_over_tls_that_is_checked(authority, shown):
 
 def test_reach_sends_nothing():
     with MllpReceiver().listening() as receiver:
-        hl7.reach(channel("hl7", port=receiver.port), 5)
+        hl7.reach(channel("hl7", port=receiver.port), 120)
         assert send(receiver, POSITIVE).error is None
     assert len(receiver.messages) == 1

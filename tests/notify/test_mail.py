@@ -16,7 +16,7 @@ from tests.notify.made import ALL, CORRECTION, ESCALATION, HOSTILE, POSITIVE, TE
 from tests.notify.receivers import SmtpReceiver
 
 
-def send(receiver, message, timeout_s=5.0, **options):
+def send(receiver, message, timeout_s=120.0, **options):
     return mail.send(channel("mail", port=receiver.port, **options), message, timeout_s, None)
 
 
@@ -139,5 +139,5 @@ def test_an_answer_that_never_ends_is_given_up(line):
 
 def test_reach_logs_in_and_sends_nothing():
     with SmtpReceiver().listening() as receiver:
-        mail.reach(channel("mail", port=receiver.port), 5)
+        mail.reach(channel("mail", port=receiver.port), 120)
     assert receiver.mails == []

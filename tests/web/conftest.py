@@ -23,6 +23,7 @@ from ichnode.web import passwords
 from ichnode.web.server import WebServer
 from ichnode.worklist import accounts, models, tokens
 from ichnode.worklist.database import Worklist
+from tests.association import PATIENCE_S
 from tests.bundles import write_tiny_bundle
 from tests.chromium import opened
 from tests.made import Clock
@@ -154,7 +155,7 @@ def stranger(served: WebServer) -> Iterator[Callable[[], Visit]]:
     opened: list[Visit] = []
 
     def come() -> Visit:
-        opened.append(Visit(base_url=served.address, headers={"Accept": "text/html"}, timeout=20))
+        opened.append(Visit(base_url=served.address, headers={"Accept": "text/html"}, timeout=PATIENCE_S))
         return opened[-1]
 
     yield come
@@ -183,7 +184,9 @@ def program(node: Node, served: WebServer) -> Iterator[Callable[..., httpx2.Clie
         secret = f"ichnode_{len(opened)}" + "x" * 30
         with node.worklist.write() as tx:
             tokens.add(tx, node.now(), f"program {len(opened)}", secret, scopes, times.get("expires_at"))
-        opened.append(httpx2.Client(base_url=served.address, headers={"Authorization": f"Bearer {secret}"}, timeout=20))
+        opened.append(
+            httpx2.Client(base_url=served.address, headers={"Authorization": f"Bearer {secret}"}, timeout=PATIENCE_S)
+        )
         return opened[-1]
 
     yield come

@@ -73,14 +73,14 @@ def test_of_two_uploads_at_once_the_second_is_refused_before_it_is_read(people, 
     def slowly():
         yield b"--x\r\n"
         begun.set()
-        go_on.wait(30)
+        go_on.wait(300)
         yield b'Content-Disposition: form-data; name="other"\r\n\r\nx\r\n--x--\r\n'
 
     with ThreadPoolExecutor(1) as pool:
         headers = {**kind, "X-CSRF-Token": first.csrf()}
         waits = pool.submit(lambda: first.post("/rules", content=slowly(), headers=headers).status_code)
         try:
-            assert begun.wait(30)
+            assert begun.wait(120)
             token = second.csrf()
 
             def refused():

@@ -17,7 +17,7 @@ REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 @pytest.fixture
 def connect(served):
     with contextlib.ExitStack() as stack:
-        yield lambda: stack.enter_context(socket.create_connection(("127.0.0.1", served.port), 30))
+        yield lambda: stack.enter_context(socket.create_connection(("127.0.0.1", served.port), 120))
 
 
 def ends(connection: socket.socket) -> bytes:
@@ -91,7 +91,7 @@ def test_a_node_whose_pages_are_crowded_is_well(monkeypatch, node):
     try:
         with socket.create_server(("127.0.0.1", 0)) as dicom, contextlib.ExitStack() as stack:
             for _ in range(2):
-                stack.enter_context(socket.create_connection(("127.0.0.1", crowded.port), 30))
+                stack.enter_context(socket.create_connection(("127.0.0.1", crowded.port), 120))
             seen = {"node": {"port": dicom.getsockname()[1]}, "web": {"port": crowded.port}}
             check = healthy(Settings.model_validate(seen))
         assert check.found.endswith("the pages are crowded")

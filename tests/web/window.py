@@ -8,7 +8,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 PASSWORD = "correct horse battery"
-PATIENCE_MS = 45_000
+PATIENCE_MS = 90_000
 
 _NODE_IS_AWAY = (
     "Failed to load resource",
@@ -32,7 +32,7 @@ class Window:
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.address = page, address
         self.faults: list[str] = []
-        page.set_default_timeout(PATIENCE_MS)
+        page.context.set_default_timeout(PATIENCE_MS)  # also for windows that this one opens
         expect.set_options(timeout=PATIENCE_MS)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("console", self._heard)

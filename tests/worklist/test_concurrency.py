@@ -79,7 +79,7 @@ def test_several_processes_write_to_one_file(worklist, clock):
     command = [sys.executable, "-m", "tests.worklist.writer", worklist.url]
     writers = [subprocess.Popen([*command, str(n), "40"], cwd=ROOT) for n in range(3)]
     take(worklist, head_slices(40, seed="here"), clock())
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(300) for writer in writers] == [0, 0, 0]
     assert series_row(worklist).received == 160
     assert len(rows(worklist, schema.instances)) == 160
     assert len(rows(worklist, schema.series)) == len(rows(worklist, schema.studies)) == 1
