@@ -12,7 +12,7 @@ from tests.peers import wait_until
 from tests.running import RunningNode, running
 from tests.sender import send_once
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(900)
 ALL = ["positive", "negative", "not_analysed", "failed"]
 
 

@@ -14,7 +14,7 @@ from tests.peers import Orthanc, free_port, wait_until
 from tests.running import RunningNode, running
 from tests.sender import send_once
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(900)]
 
 
 class Pair:

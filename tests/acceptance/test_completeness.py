@@ -15,7 +15,7 @@ from tests.peers import wait_until
 from tests.running import current_results
 from tests.sender import send_once
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

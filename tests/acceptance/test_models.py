@@ -26,7 +26,7 @@ from tests.peers import wait_until
 from tests.running import RunningNode, current_results, running
 from tests.sender import send_once
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.made import Clock, events, rows
 from tests.running import RunningNode, current_results, running
 from tests.sender import send_once
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 LEARNING = {"least_positives": 12, "least_negatives": 12, "least_judges": 3, "test_share": 0.25, "phantoms": "none"}
 HEADS = {number: number % 2 == 0 for number in range(24)}
 

@@ -13,7 +13,7 @@ from tests.peers import free_port, wait_until
 from tests.running import RunningNode, running
 from tests.sender import send_once
 
-pytestmark = [pytest.mark.crash, pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.crash, pytest.mark.interop, pytest.mark.timeout(900)]
 
 SEAMS = [
     ("ichnode.worklist.commitments:request", "after", {"delivered"}),  # inside the transaction

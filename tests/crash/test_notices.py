@@ -15,7 +15,7 @@ from tests.notify.receivers import HttpReceiver, MllpReceiver, control_id
 from tests.peers import wait_until
 from tests.running import RunningNode, running
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 
 SEAMS = [
     ("ichnode.worklist.notices:_file", "after", 2),  # inside the transaction

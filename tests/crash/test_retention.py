@@ -21,7 +21,7 @@ from tests.made import Clock, rows
 from tests.steps.pruned import answered, files_of, state_of
 from tests.steps.spooled import started
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize(

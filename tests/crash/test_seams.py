@@ -13,7 +13,7 @@ from tests.peers import wait_until
 from tests.running import RunningNode, running
 from tests.sender import send_until_done
 
-pytestmark = [pytest.mark.crash, pytest.mark.interop, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.crash, pytest.mark.interop, pytest.mark.timeout(900)]
 
 RECEIVE = [
     ("ichnode.storage.atomic:write_durable", "before", 5),

@@ -152,7 +152,7 @@ class TestCalling:
             echo(remote_of(secure_pacs, Trust(Identity("/nowhere.pem", "", str(authority.certificate)))))
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 def test_from_a_scanner_over_the_node_to_a_pacs(
     authority, node_pair, secure_pacs, tiny_bundle, head_ct, dcmtk, tmp_path
 ):
@@ -198,7 +198,7 @@ def test_from_a_scanner_over_the_node_to_a_pacs(
     assert "not_loaded" not in node.log
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_pacs_is_asked_gives_takes_and_commits_itself_over_tls(
     authority, node_pair, pacs_pair, tiny_bundle, component, tmp_path
 ):
