@@ -45,8 +45,7 @@ def assess(judged: Sequence[Judged], thresholds: Mapping[str, float], rounds: in
     rounds : int
         Resamplings of the patients.
     """
-    scans = Level([j.scan.patient for j in judged], *_scan_rows(judged), rounds, seed)
-    slices = Level([j.scan.patient for j in judged for _ in j.scores], *_slice_rows(judged), rounds, seed)
+    scans, slices = levels(judged, rounds, seed)
     return {
         "patients": len({j.scan.patient for j in judged}),
         "scans": len(judged),
@@ -58,6 +57,14 @@ def assess(judged: Sequence[Judged], thresholds: Mapping[str, float], rounds: in
         "scan": scans.classes(thresholds),
         "subgroups": list(subgroups(judged, scans, slices, thresholds)),
     }
+
+
+def levels(judged: Sequence[Judged], rounds: int, seed: int = 0) -> tuple[Level, Level]:
+    """Return scans and slices, for figures one by one; parameters as of `assess`."""
+    return (
+        Level([j.scan.patient for j in judged], *_scan_rows(judged), rounds, seed),
+        Level([j.scan.patient for j in judged for _ in j.scores], *_slice_rows(judged), rounds, seed),
+    )
 
 
 def _scan_rows(judged: Sequence[Judged]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

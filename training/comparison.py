@@ -9,7 +9,7 @@ from typing import Any
 
 from ichnode.inference.engine import Engine
 
-from .assessment import Judged, assess
+from .assessment import Judged, levels
 from .planes import DataSetError, Planes
 from .recipe import Recipe, RecipeError
 from .recipe_file import changed
@@ -92,8 +92,8 @@ def judge_bundle(name: str, bundle: Path, planes: Planes, keep_in: Path, device:
     engine = Engine.load(bundle, device)
     scores = score_scans(engine, scans, keep_in, lambda: None)
     judged = [Judged(scan, one) for scan, one in zip(scans, scores, strict=True)]
-    figures = assess(judged, engine.bundle.thresholds, rounds)
-    return Row(name, figures["log_loss"], figures["slice"]["any"]["auc"], figures["scan"]["any"]["auc"])
+    whole, slices = levels(judged, rounds)
+    return Row(name, slices.log_loss(), slices.auc(0), whole.auc(0))
 
 
 def compare(

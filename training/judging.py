@@ -17,14 +17,22 @@ from ichnode.inference.preprocess import channels, with_neighbours
 
 from .features import Features
 from .grid import GridScan
+from .shapes import repeated
 
 _PIXELS = 4 * 512 * 512
 """In a micro-batch, about: bounds memory; small pictures cost more for being many than for being large."""
 
 
-def logits_of(network: CnnLstm, scan: GridScan | Features, how: Preprocessing) -> Tensor:
-    """Return the logits of every slab, of shape (views, slabs, 6); a second view where the scan is read mirrored."""
+def logits_of(
+    network: CnnLstm, scan: GridScan | Features, how: Preprocessing, shaped: bool | None = None
+) -> Tensor:  # fmt: skip
+    """Return the logits of every slab, of shape (views, slabs, 6); a second view where the scan is read mirrored.
+
+    With `shaped`, by default on a GPU, the CNN sees batches of one shape only (`ichnode_training.shapes`).
+    """
     device = network.head.weight.device
+    shaped = device.type == "cuda" if shaped is None else shaped
+    size = max(1, _PIXELS // how.matrix**2)
     if isinstance(scan, Features):
         with torch.inference_mode():
             views = torch.from_numpy(np.array(scan.views, np.float32)).to(device)
@@ -35,9 +43,9 @@ def logits_of(network: CnnLstm, scan: GridScan | Features, how: Preprocessing) -
     with torch.inference_mode():
         for mirror in (False, True) if how.mirrored else (False,):
             parts = []
-            for some in rows.split(max(1, _PIXELS // how.matrix**2)):
-                pictures = channels(hu[some].to(device), how)
-                parts.append(network.cnn(pictures.flip(-1) if mirror else pictures))
+            for some in rows.split(size):
+                pictures = repeated(channels(hu[some].to(device), how), size if shaped else 0)
+                parts.append(network.cnn(pictures.flip(-1) if mirror else pictures)[: len(some)])
             read.append(network.read(torch.cat(parts), [len(hu)]))
         return torch.stack(read).cpu()
 

@@ -75,7 +75,8 @@ class Learner(nn.Module):
         part : Batch
             Of the group, as much as fits into memory.
         early : tensor
-            What the frozen stages made of it.
+            What the frozen stages made of it, and of what fills it up to a size that comes again
+            (`ichnode_training.shapes`).
         of : sequence of float
             Known slice labels, outlined slices and known scan labels of the whole group: `counts`.
         """
@@ -86,6 +87,7 @@ class Learner(nn.Module):
             features = part.seen
         else:
             maps = learning_part(network.cnn, early, self._recipe.optimisation.frozen_stages)
+            maps = [one[: len(part.seen)] for one in maps]  # what fills the batch up teaches nothing
             features = network.cnn.forward_head(maps[-1])
         with torch.autocast(features.device.type, enabled=False):  # the sequence costs little and is kept exact
             features = features.float()

@@ -55,6 +55,11 @@ class Level:
         rows = np.logical_not(np.isnan(self.labels).any(axis=1))
         return self.figure(mean(row_losses(self.labels[rows], self.scores[rows])[0]), rows)
 
+    def auc(self, column: int) -> dict[str, float] | None:
+        """Return the AUC of a class."""
+        rows = self.known(column)
+        return self.figure(self.samples(column, rows).auc, rows)
+
     def classes(self, thresholds: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """Return the figures of every class."""
         return {name: self._class(column, thresholds[name]) for column, name in enumerate(CLASSES)}
@@ -65,7 +70,7 @@ class Level:
         return {
             "known": int(rows.sum()),
             "positive": int(samples.truth.sum()),
-            "auc": self.figure(samples.auc, rows),
+            "auc": self.auc(column),
             "sensitivity": self.figure(samples.sensitivity(threshold), rows),
             "specificity": self.figure(samples.specificity(threshold), rows),
             "ece": self.figure(samples.calibration_error, rows),

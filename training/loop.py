@@ -33,6 +33,7 @@ from .processes import Processes, ProcessesError
 from .recipe import Recipe, RecipeError
 from .run_state import RunState
 from .schedule import rate
+from .shapes import repeated, slices_seen
 from .stages import compile_learning_part, frozen_part
 from .start import first_state
 
@@ -67,6 +68,9 @@ class Setting:
         Compile the CNN.
     part : int
         Sequences that go through the network at a time; 0 for whole groups.
+    shaped : bool or None
+        Let the CNN see batches of few shapes (`ichnode_training.shapes`); None: on a GPU, and where it is compiled.
+        Statistics of normalisation then see some slices twice where sequences are of different length.
     state : RunState or None
         Keeps checkpoints; None where the run is too short to be worth one.
     ahead : int
@@ -82,6 +86,7 @@ class Setting:
     processes: Processes = field(default_factory=Processes)
     compiled: bool = False
     part: int = 0
+    shaped: bool | None = None
     state: RunState | None = None
     ahead: int = 2
     tell: Callable[[int, int, float, float], None] = lambda step, steps, loss, share: None
@@ -134,6 +139,7 @@ def train(
     first = setting.state.restore(learners, device) if setting.state else 0
     setting.processes.agree(first)
     warm, part = recipe.optimisation.warm_up * steps, setting.part or recipe.sampling.sequences
+    shaped = device.type == "cuda" or setting.compiled if setting.shaped is None else setting.shaped
     todo = [(step, group) for step in range(first, steps) for group in mine]
     ready = drawn_ahead(source, todo, setting.ahead)
     for step in range(first, steps):
@@ -144,7 +150,7 @@ def train(
             try:
                 batches = batches or [source.batch(one, device) for one in drawn]
                 losses = [
-                    _gradients(model, learner, shared, batches, part, recipe, setting.processes)
+                    _gradients(model, learner, shared, batches, part, recipe, setting.processes, shaped)
                     for model, learner in zip(wrapped, learners, strict=True)
                 ]
                 break
@@ -176,28 +182,30 @@ def train(
 
 def _gradients(
     model: nn.Module, learner: Learner, shared: nn.Module, batches: Sequence[Batch], part: int, recipe: Recipe,
-    processes: Processes,
+    processes: Processes, shaped: bool,
 ) -> float | None:  # fmt: skip
     """Add up the gradients of this process's groups; return the step's loss, or None where nothing may be seen."""
     low = recipe.precision == "bf16" or (recipe.precision == "auto" and processes.device.type == "cuda")
-    groups = recipe.sampling.groups
-    parts: list[tuple[Batch, tuple[float, float, float]]] = []
+    groups, length = recipe.sampling.groups, recipe.sampling.length
+    parts: list[tuple[Batch, int, tuple[float, float, float]]] = []
     for batch in batches:
         if not (seen := learner.may_see(batch)):
             continue
         allowed = batch.part(seen)
         known = counts(allowed)
         places = range(len(allowed.lengths))
-        parts += [(allowed.part(places[at : at + part]), known) for at in range(0, len(places), part)]
+        pieces = [allowed.part(places[at : at + part]) for at in range(0, len(places), part)]
+        sizes = [slices_seen(batch, piece, part, length) if shaped else 0 for piece in pieces]
+        parts += [(piece, size, known) for piece, size in zip(pieces, sizes, strict=True)]
     if not parts:
         return None
     total = 0.0
-    for place, (piece, known) in enumerate(parts):
+    for place, (piece, size, known) in enumerate(parts):
         with ExitStack() as around:
             if isinstance(model, DistributedDataParallel) and place + 1 < len(parts):
                 around.enter_context(model.no_sync())  # processes exchange the sum, once a step
             with torch.autocast(processes.device.type, torch.bfloat16, enabled=low):
-                early = frozen_part(shared, piece.seen, recipe.optimisation.frozen_stages)
+                early = frozen_part(shared, repeated(piece.seen, size), recipe.optimisation.frozen_stages)
                 loss = model(piece, early, known) / groups * processes.count  # DDP averages over processes
             loss.backward()
             total += float(loss.detach()) / processes.count

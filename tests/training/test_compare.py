@@ -72,3 +72,13 @@ def test_an_ablation_trains_each_and_shows_nothing_stale(tmp_path, capsys, monke
         capsys.readouterr()
         assert command(*changed, folder=folder.folder) == 1
         assert "was trained by other settings, on other data" in capsys.readouterr().err
+
+
+def test_missing_first_weights_are_said_before_anything_is_trained(tmp_path, capsys):
+    data, out = write_data(tmp_path / "data", patients=8, slices=4), tmp_path / "out"
+    first = write_recipe(tmp_path / "tiny.toml", SWITCHED)
+    last = write_recipe(tmp_path / "last.toml", SWITCHED.replace('start = "nothing"', 'start = "imagenet"'))
+    command = ["compare", "--data", str(data.folder), "--out", str(out), "--recipes", first, last, "--device", "cpu"]
+    assert main(command) == 1
+    assert "ImageNet weights of test_resnet are not at hand" in capsys.readouterr().err
+    assert not out.exists()

@@ -25,6 +25,7 @@ from ..recipe import Recipe
 from ..recipe_file import changed, read_recipe
 from ..run import run as run_recipe
 from ..run import run_id
+from ..start import first_state
 from ..telling import Progress, say
 from .train import add_switches, settings_of
 
@@ -42,6 +43,19 @@ def add(command: argparse.ArgumentParser) -> None:
     add_switches(command)
 
 
+def first_weights(file: Path | None, recipe: Recipe) -> None:
+    """Refuse a recipe whose first weights are not at hand, or do not fit.
+
+    Raises
+    ------
+    StartError
+    """
+    if file is None:
+        first_state(recipe)
+    else:
+        initial_state(file, recipe)
+
+
 def run(given: argparse.Namespace) -> int:
     """Train, judge on the test scans, print the table."""
     if given.threads:
@@ -52,14 +66,16 @@ def run(given: argparse.Namespace) -> int:
     recipes = {read_recipe(name).name: changed(read_recipe(name), settings) for name in named}
     if given.ablate:
         recipes = ablations(next(iter(recipes.values())))
-    weights = dict(text.split("=", 1) for text in given.init)
+    weights = {name: Path(file) for name, _, file in (text.partition("=") for text in given.init)}
+    for recipe in recipes.values():  # before the first of them has taken days
+        first_weights(weights.get(recipe.architecture.backbone), recipe)
     planes = open_planes(given.data)
     with processes(given.device) as here:
 
         def train(name: str, recipe: Recipe) -> Path:
             out = given.out / name.replace(" ", "-").replace(",", "").replace("'", "")
             file = weights.get(recipe.architecture.backbone)
-            start = initial_state(Path(file), recipe) if file else None
+            start = initial_state(file, recipe) if file else None
             if (out / "card.json").exists():
                 made = load_bundle(out).card.get("provenance", {}).get("run")
                 if made != run_id(recipe, planes, given.seed, start):

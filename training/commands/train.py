@@ -21,6 +21,7 @@ from ..processes import processes
 from ..recipe import RecipeError
 from ..recipe_file import changed, names, read_recipe
 from ..run import run as run_recipe
+from ..start import first_state
 from ..telling import Progress, say
 
 
@@ -69,6 +70,8 @@ def run(given: argparse.Namespace) -> int:
     planes = open_planes(given.data)
     folder = given.folder or given.out.with_name(f"{given.out.name}.run")
     recipe, start, bundle = started(given.init, recipe)
+    if start is None:
+        first_state(recipe)  # refused here, not after the scans are on their grid
     cache = given.cache or given.data / "cache"
     with processes(given.device) as here, Progress(folder, shown=here.first) as progress:
         material = Material.of(planes, recipe, cache, progress.preparing, bundle, str(here.device))
