@@ -14,10 +14,12 @@ import pytest
 import torch
 from ichnode_training.__main__ import main
 from ichnode_training.assessment import Judged, assess
+from ichnode_training.commands.evaluate import _flattered
 from ichnode_training.evaluation import auc
 from ichnode_training.figures import Draws, Samples, mean, row_losses, weighted_log_loss
 from ichnode_training.planes import Scan, open_planes
 from ichnode_training.protocol import PROTOCOLS
+from ichnode_training.publish import parts_of
 from ichnode_training.report_page import page
 from ichnode_training.subgroups import LEAST_PATIENTS
 from ichnode_training.submission import write_submission
@@ -29,6 +31,7 @@ from tests.bundles import write_tiny_bundle
 
 from .heads_for_tests import imported, write_ct_ich
 from .layouts import plane, rsna_file, save, write_cq500, write_rsna
+from .small_data import write_data
 
 HALF = dict.fromkeys(CLASSES, 0.5)
 RNG = np.random.default_rng(0)
@@ -308,3 +311,16 @@ def test_open_data_must_fit(tmp_path, bundle, capsys):
     assert evaluate(tmp_path / "planes", tmp_path / "r", bundle, "--part", "validation") == 1
     assert "no scan in the part validation" in capsys.readouterr().err
     assert len(open_planes(tmp_path / "planes").of("train")) == 2
+
+
+def test_a_report_says_what_flatters_a_model_and_not_that_its_test_part_does(tmp_path):
+    data = write_data(tmp_path / "data", patients=8, slices=3)
+    split = json.loads(json.dumps(parts_of(data)))
+    card = {"training_data": [{"name": "discs"}], "provenance": {"split": split}}
+    assert _flattered(card, data, "test") is None
+    assert "were chosen" in _flattered(card, data, "validation")
+    assert "has seen in training" in _flattered(card, data, "train")
+    assert "has seen in training" in _flattered(card, data, "all")
+    split["train"]["digest"] = "of another split"
+    assert "has seen in training" in _flattered(card, data, "test")
+    assert _flattered({"training_data": [{"name": "other"}]}, data, "train") is None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,6 +19,7 @@ from ichnode.inference.engine import Engine
 from ..assessment import Judged, assess
 from ..planes import SPLITS, DataSetError, Planes, Scan, open_planes
 from ..protocol import PROTOCOLS
+from ..publish import parts_of
 from ..report_page import page
 from ..rsna import ABOUT as RSNA
 from ..scoring import score_scans
@@ -70,9 +73,9 @@ def run(given: argparse.Namespace) -> int:
         "data": f"{data.about['name']}, part {part}, {data.digest}",
         "licence of the data": data.about["licence"],
     }
-    if any(source.get("name") == data.about["name"] for source in engine.bundle.card.get("training_data", ())):
-        facts["warning"] = "The card of this model names these data: what it has seen in training flatters it."
-        console.print(f"[yellow]{facts['warning']}[/]")
+    if flattered := _flattered(engine.bundle.card, data, part):
+        facts["warning"] = flattered
+        console.print(f"[yellow]{flattered}[/]")
     (given.into / "evaluation.json").write_text(json.dumps({**facts, **figures}, indent=1), encoding="utf-8")
     html = page(facts, figures, protocol, list(worst(known)))
     (given.into / "report.html").write_text(html, encoding="utf-8")
@@ -83,6 +86,18 @@ def run(given: argparse.Namespace) -> int:
     Console(width=200).print(table)
     console.print(f"{given.into / 'report.html'} has the rest.", markup=False)
     return 0
+
+
+def _flattered(card: Mapping[str, Any], data: Planes, part: str) -> str | None:
+    """Return what makes the figures too good: the model has seen these data, or was chosen on them."""
+    if all(source.get("name") != data.about["name"] for source in card.get("training_data", ())):
+        return None
+    if card.get("provenance", {}).get("split") == parts_of(data):  # trained on this split: nobody is in two parts
+        if part == "test":
+            return None
+        if part == "validation":
+            return "On this part the model's epoch, temperatures and thresholds were chosen: that flatters it."
+    return "The card of this model names these data: what it has seen in training flatters it."
 
 
 def _submit(path: Path, data: Planes, images: frozenset[str], judged: list[Judged], console: Console) -> None:
