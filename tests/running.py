@@ -16,7 +16,7 @@ import tomli_w
 
 from ichnode.worklist import triage_list, views
 from ichnode.worklist.database import Worklist
-from tests.peers import wait_until
+from tests.peers import free_port, wait_until
 
 
 class RunningNode:
@@ -28,7 +28,7 @@ class RunningNode:
         self.data = folder / "data"
         self.sections = sections
         self.aet = "ICHAI"
-        self.port = 0
+        self.port = free_port()  # none that the system gives to others while the node is away
         self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[str] | None = None
         self._log = folder / "node.log"
@@ -87,7 +87,7 @@ class RunningNode:
         self._process.kill()
         self._process.wait()
 
-    def stop(self, timeout_s: float = 60) -> int:
+    def stop(self, timeout_s: float = 180) -> int:
         """SIGTERM and wait for the drain."""
         if self._process is None:
             return 0

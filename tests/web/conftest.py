@@ -27,6 +27,7 @@ from tests.association import PATIENCE_S
 from tests.bundles import write_tiny_bundle
 from tests.chromium import opened
 from tests.made import Clock
+from tests.peers import free_port
 from tests.web import ward
 from tests.web.window import PASSWORD
 
@@ -59,7 +60,7 @@ def node(tmp_path: Path, empty_worklist: Path, options: dict[str, Any]) -> Itera
     data.mkdir()
     shutil.copy(empty_worklist, data)
     sections = {"node": {"data": str(data)}, "receive": {"low_disk_bytes": 0}, **options}
-    sections["web"] = {"port": 0, **options.get("web", {})}
+    sections["web"] = {"port": free_port(), **options.get("web", {})}
     node = replace(open_node(Settings.model_validate(sections), "boot"), now=Clock())
     yield node
     node.worklist.dispose()

@@ -16,6 +16,7 @@ from ichnode.config import Settings
 from ichnode.steps.node import Node, open_node
 from ichnode.web.server import WebServer
 from tests.made import NOON, Clock
+from tests.peers import free_port
 from tests.web.study.answered import answer
 from tests.web.study.reader import Reader
 
@@ -46,7 +47,7 @@ def node(answered: Path, tmp_path: Path, options: dict[str, Any]) -> Iterator[No
     """A node with study 1, in place of the empty one."""
     data = shutil.copytree(answered, tmp_path / "data")
     sections = {"node": {"data": str(data)}, "receive": {"low_disk_bytes": 0}, **options}
-    sections["web"] = {"port": 0, **options.get("web", {})}
+    sections["web"] = {"port": free_port(), **options.get("web", {})}
     node = replace(open_node(Settings.model_validate(sections), "boot"), now=Clock(NOON + timedelta(hours=1)))
     yield node
     node.worklist.dispose()

@@ -140,6 +140,8 @@ def test_whoever_writes_before_the_slices_are_there_goes_on_writing(study, reade
     somebody.page.get_by_text("Say more").click()
     somebody.page.get_by_label("Comment").focus()
     somebody.press("k", "h")
+    while not held:
+        somebody.page.wait_for_timeout(50)
     (route,) = held
     route.continue_()
     somebody.wait_shown()
