@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from . import crowd, documents, engine, growth, inference, pages, receive, record, training, turnaround, viewer
+from . import ahead, crowd, documents, engine, growth, inference, pages, receive, record, training, turnaround, viewer
 
 LATEST = Path(__file__).with_name("latest.json")
 PARTS: dict[str, Callable[[Path, int, Callable[[str], None]], Iterable[record.Record]]] = {
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[Path, int, Callable[[str], None]], Iterable[record.Re
     "inference": inference.measure,
     "documents": documents.measure,
     "engine": engine.measure,
+    "ahead": ahead.measure,
     "pages": pages.measure,
     "growth": growth.measure,
     "viewer": viewer.measure,

@@ -32,6 +32,11 @@ class EngineSection(Section):
         description="What computes the CNN. auto: OpenVINO on a CPU where it is installed (pip install "
         "ichnode[openvino]), else torch. compiled: torch's compiler, which needs a C compiler on this machine.",
     )
+    ahead_bytes: int = Field(
+        256 << 20, ge=0,
+        description="Bytes of Hounsfield units (two a pixel) up to which the next series is decoded while another one "
+        "is computed; 0: never. One series at a time.",
+    )  # fmt: skip
     max_attempts: int = Field(3, ge=1, description="Attempts before a series is reported as not analysed.")
     patience_s: Seconds = Field(
         600,

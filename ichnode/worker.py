@@ -46,6 +46,7 @@ def main() -> int:
 
 
 def _work(settings: Settings, owner: str, asked: Asked) -> None:
+    from ichnode.steps.ahead import Ahead, lanes
     from ichnode.steps.illustrate import Readings
     from ichnode.steps.node import open_node
     from ichnode.steps.register import active_digest, settle_active
@@ -57,7 +58,8 @@ def _work(settings: Settings, owner: str, asked: Asked) -> None:
         worker_is(tx, node.now(), node.boot_id, "loading")
     engine = _engine(settings, node.models.path(settle_active(node)))
     log.info("worker.ready", device=engine.computed_by, model=engine.bundle.name, digest=engine.bundle.digest[:12])
-    computed_by, readings, turns = "", Readings(), Turns()
+    ahead = Ahead(node, lanes(engine.device, os.cpu_count() or 1))
+    computed_by, readings, turns = "", Readings(), Turns(ahead)
     _say("ready")
     while not asked.to_stop.is_set():
         digest = active_digest(node)
@@ -73,6 +75,7 @@ def _work(settings: Settings, owner: str, asked: Asked) -> None:
         else:
             asked.to_look.wait(IDLE_S)
             asked.to_look.clear()
+    ahead.close()
 
 
 def _engine(settings: Settings, bundle: Path) -> Engine:

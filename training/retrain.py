@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from ichnode.core.findings import CLASSES
 from ichnode.errors import IchnodeError
 from ichnode.inference.bundle import Bundle, load_bundle
-from ichnode.inference.engine import try_bundle
 from ichnode.inference.network import CnnLstm
+from ichnode.inference.trial import try_bundle
 
 from .calibration import Logits, fit
 from .crossval import folds

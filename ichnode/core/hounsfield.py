@@ -39,7 +39,9 @@ AIR_HU = -1024
 """Lowest value that leaves this module; padding becomes this."""
 DENSEST_HU = 3071
 """Highest value that leaves this module: the top of the usual 12-bit range, past the densest bone."""
-Decode: TypeAlias = Callable[[Path, Sequence[int], str], tuple[NDArray[np.int16], tuple[Warned, ...]]]
+Decoded: TypeAlias = tuple[NDArray[np.int16], tuple[Warned, ...]]
+"""Frames in Hounsfield units, and warnings."""
+Decode: TypeAlias = Callable[[Path, Sequence[int], str], Decoded]
 """Reads frames of a file: from it, their numbers and its transfer syntax to Hounsfield units and warnings."""
 _WRAPPED_FROM, _WRAP = 3072, 4096
 _TISSUE_HU = (-200, 300)

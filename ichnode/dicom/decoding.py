@@ -16,12 +16,12 @@ import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichnode.core.findings import Warned
+from ichnode.core.hounsfield import Decoded
 from ichnode.dicom.syntaxes import UNCOMPRESSED
 from ichnode.errors import BadObject
 from ichnode.log import get_logger
@@ -29,7 +29,6 @@ from ichnode.log import get_logger
 log = get_logger(__name__)
 
 _MOST_HEADER = 4096
-_Decoded: TypeAlias = tuple[NDArray[np.int16], tuple[Warned, ...]]
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
@@ -42,7 +41,7 @@ class _Child:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | _ONE_THREAD,
         )  # fmt: skip
 
-    def ask(self, path: Path, frames: Sequence[int], timeout_s: float) -> _Decoded:
+    def ask(self, path: Path, frames: Sequence[int], timeout_s: float) -> Decoded:
         """Return frames, and warnings; `OSError` when the child is gone or silent, `BadObject` as it says."""
         assert self.process.stdin is not None
         deadline = time.monotonic() + timeout_s
@@ -103,7 +102,7 @@ class Decoders:
         """Return only the planes of `read`."""
         return self.read(path, frames, transfer_syntax_uid)[0]
 
-    def read(self, path: Path, frames: Sequence[int], transfer_syntax_uid: str) -> _Decoded:
+    def read(self, path: Path, frames: Sequence[int], transfer_syntax_uid: str) -> Decoded:
         """Decode frames of one file to Hounsfield units, as `ichnode.dicom.pixels.read_hounsfield`.
 
         Uncompressed ones need no decoder and are read here.

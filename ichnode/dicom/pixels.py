@@ -6,6 +6,8 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from ichnode.core.findings import Warned
-from ichnode.core.hounsfield import Decode, NotHounsfieldError, to_hounsfield
+from ichnode.core.hounsfield import Decode, Decoded, NotHounsfieldError, to_hounsfield
 from ichnode.core.slices import Slice
 from ichnode.dicom.codestreams import check_frame
 from ichnode.dicom.header import inflates_within, parse_file
@@ -61,7 +63,12 @@ _DECODER_FAILURES = (
 
 
 def read_volume(
-    slices: Sequence[Slice], files: Sequence[Path], pseudonyms: bool = False, *, decode: Decode | None = None
+    slices: Sequence[Slice],
+    files: Sequence[Path],
+    pseudonyms: bool = False,
+    *,
+    decode: Decode | None = None,
+    lanes: int = 1,
 ) -> tuple[NDArray[np.int16], tuple[Warned, ...]]:
     """Decode the slices of a series, in the order given.
 
@@ -75,6 +82,8 @@ def read_volume(
         As `ichnode.dicom.header.parse_file`.
     decode : callable, optional
         Used in place of `read_hounsfield`, as that of `ichnode.dicom.decoding.Decoders`.
+    lanes : int
+        Files that `decode` is asked for at once.
 
     Returns
     -------
@@ -95,16 +104,21 @@ def read_volume(
     frames_of: dict[Path, list[int]] = {}
     for index, file in enumerate(files):
         frames_of.setdefault(file, []).append(index)
-    for file, indices in frames_of.items():
+
+    def read(file: Path) -> Decoded:
+        indices = frames_of[file]
         frames = [slices[i].frame for i in indices]
         if decode is None:
-            planes, said = read_hounsfield(file, frames, pseudonyms)
-        else:
-            planes, said = decode(file, frames, slices[indices[0]].transfer_syntax_uid)
-        if planes.shape[1:] != volume.shape[1:]:
-            raise BadObject("A slice has another matrix than its header says.", "PIXELS_UNREADABLE")
-        volume[indices] = planes
-        found.update(dict.fromkeys(said))
+            return read_hounsfield(file, frames, pseudonyms)
+        return decode(file, frames, slices[indices[0]].transfer_syntax_uid)
+
+    with ThreadPoolExecutor(lanes) if lanes > 1 else nullcontext() as threads:
+        planes_of = threads.map(read, frames_of) if threads else map(read, frames_of)
+        for (planes, said), indices in zip(planes_of, frames_of.values(), strict=True):
+            if planes.shape[1:] != volume.shape[1:]:
+                raise BadObject("A slice has another matrix than its header says.", "PIXELS_UNREADABLE")
+            volume[indices] = planes
+            found.update(dict.fromkeys(said))
     return volume, tuple(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,9 +141,20 @@ class Engine:
         reading = self.read(air, [self.bundle.preprocessing.slab_mm * i for i in range(len(air))], (1.0, 1.0))
         self.activations(reading, [(0, 0)])
 
-    def read(
+    def prepare(
         self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float]
-    ) -> Reading:
+    ) -> Prepared:
+        """Make a volume ready for `read`, which would do it itself: in another thread, while `read` has another one.
+
+        For a GPU it lies in pinned memory, from which it is copied without the processor.
+        """
+        prepared = prepare(volume_hu, positions_mm, pixel_spacing_mm, self.bundle.preprocessing)
+        return replace(prepared, hu=prepared.hu.pin_memory()) if self._device.type == "cuda" else prepared
+
+    def read(
+        self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float],
+        prepared: Prepared | None = None,
+    ) -> Reading:  # fmt: skip
         """Score every slice of one series, and keep what it takes to explain the scores.
 
         Parameters
@@ -152,13 +164,16 @@ class Engine:
         positions_mm : sequence of float, one per slice
             Position along the slice normal, growing towards the vertex. Any order.
         pixel_spacing_mm : (between rows, between columns)
+        prepared : Prepared, optional
+            Of the same volume, by `prepare`.
 
         Raises
         ------
         BadObject
             Shapes, positions or spacing do not describe a volume.
         """
-        prepared = prepare(volume_hu, positions_mm, pixel_spacing_mm, self.bundle.preprocessing)
+        if prepared is None:
+            prepared = prepare(volume_hu, positions_mm, pixel_spacing_mm, self.bundle.preprocessing)
         slices, rows, columns = volume_hu.shape
         try:
             return self._read(prepared, (slices, rows, columns))
@@ -172,7 +187,8 @@ class Engine:
         views = (False, True) if self.bundle.preprocessing.mirrored else (False,)
         # No inference_mode: what it makes cannot take part in a gradient later.
         with torch.no_grad():
-            seen_by = [self._features(prepared.hu, mirror) for mirror in views]
+            hu = prepared.hu.to(self._device, non_blocking=True)  # windows are cut where the network is
+            seen_by = [self._features(hu, mirror) for mirror in views]
             features = tuple(pooled for pooled, _ in seen_by)
             maps = tuple(torch.cat(kept) for _, kept in seen_by if kept)
             read = [torch.sigmoid(self._network.read(seen, [len(seen)])) for seen in features]  # (slabs, 6) each
@@ -279,16 +295,3 @@ class Engine:
         pictures = channels(slabs.to(self._device), how)  # (up to 4, channels, H, W)
         view = pictures.flip(-1) if mirror else pictures
         return view.contiguous(memory_format=torch.channels_last)
-
-
-def try_bundle(path: Path) -> None:
-    """Let a bundle's network read a few slices of water, so that one that cannot be run never comes in.
-
-    Raises
-    ------
-    BundleError
-        It cannot be loaded, or its scores are not numbers.
-    """
-    scores = Engine.load(path, "cpu").score(np.zeros((4, 64, 64), np.int16), [0.0, 5.0, 10.0, 15.0], (3.0, 3.0))
-    if scores.shape != (4, 6) or not np.isfinite(scores).all():
-        raise BundleError(f"The network of the model bundle {path} gives scores that are not numbers.")

@@ -194,10 +194,16 @@ class PoolEngine:
         self._pool = pool
         self._deadline = time.monotonic() + longest_s
 
-    def read(
+    def prepare(
         self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float]
-    ) -> PoolReading:
-        """Score every slice, and explain.
+    ) -> None:
+        """Leave that to the machine that reads."""
+
+    def read(
+        self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float],
+        prepared: None = None,
+    ) -> PoolReading:  # fmt: skip
+        """Score every slice, and explain; it is prepared where it is read.
 
         Raises
         ------

@@ -24,10 +24,19 @@ class SeriesReader(Protocol):
     def computed_by(self) -> str:
         """Where it reads and by what; of the pool, where it has read."""
 
-    def read(
+    def prepare(
         self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float]
     ) -> Any:
-        """Score every slice; what comes back has ``scores``, and explains itself to `activations`."""
+        """Make a volume ready for `read`, in another thread; None where only `read` can."""
+
+    def read(
+        self, volume_hu: NDArray[np.int16], positions_mm: Sequence[float], pixel_spacing_mm: tuple[float, float],
+        prepared: Any = None,
+    ) -> Any:  # fmt: skip
+        """Score every slice; what comes back has ``scores``, and explains itself to `activations`.
+
+        `prepared` is what `prepare` has made of the same volume, by the same rules of preprocessing.
+        """
 
     def activations(self, reading: Any, wanted: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
         """Return heat maps of (slice, class column), on the pixels of the image."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ichnode.inference.reader import SeriesReader
 from ichnode.log import get_logger
 from ichnode.reporting.formats import FORMATS
+from ichnode.steps.ahead import Ahead
 from ichnode.steps.assemble import look_at
 from ichnode.steps.attempt import attempt
 from ichnode.steps.illustrate import Readings
@@ -17,7 +18,9 @@ from ichnode.worklist.jobs import Job
 log = get_logger(__name__)
 
 
-def analyse_next(node: Node, engine: SeriesReader, owner: str, readings: Readings | None = None) -> bool:
+def analyse_next(
+    node: Node, engine: SeriesReader, owner: str, readings: Readings | None = None, ahead: Ahead | None = None
+) -> bool:
     """Analyse one series. What its answer says is filed at once; what it shows is `ichnode.steps.illustrate`'s.
 
     Parameters
@@ -26,6 +29,8 @@ def analyse_next(node: Node, engine: SeriesReader, owner: str, readings: Reading
         Identity of the worker, ``<boot id>/<worker>``; the lease is in its name.
     readings : Readings, optional
         Where what was read is kept until its pictures are made.
+    ahead : Ahead, optional
+        Where the next series is made ready meanwhile.
 
     Returns
     -------
@@ -40,18 +45,24 @@ def analyse_next(node: Node, engine: SeriesReader, owner: str, readings: Reading
     with node.worklist.write() as tx:
         job = jobs.claim_job(tx, node.now(), "analyse", owner, *node.claiming)
     if job is None:
+        if ahead is not None:
+            ahead.drop()
         return False
     log.info(
         "analysis.begins", series=job.series_id, revision=job.revision, slices=len(job.filed), attempt=job.attempts
     )
-    attempt(node, job, "analysis", lambda: _analyse(node, engine, job, readings))
+    attempt(node, job, "analysis", lambda: _analyse(node, engine, job, readings, ahead))
     return True
 
 
-def _analyse(node: Node, engine: SeriesReader, job: Job, readings: Readings | None) -> None:
+def _analyse(node: Node, engine: SeriesReader, job: Job, readings: Readings | None, ahead: Ahead | None) -> None:
+    loaded = None
+    if ahead is not None:
+        loaded = ahead.take(job)
+        ahead.begin(engine)
     look = look_at(tuple(f.slice for f in job.filed), node.selection)
     files = [node.spool.path(f.file) for f in job.filed]
-    read = interpret(engine, look, files, job.missing, job.conflicts)
+    read = interpret(engine, look, files, job.missing, job.conflicts, loaded)
     shown = read.reading is not None and (read.explained or any(FORMATS[name].shows for name in node.wanted_formats))
     keeping = readings if shown else None
     if keeping is not None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ichnode.core.brain import brain_hu, no_brain_seen
 from ichnode.core.explained import explained
 from ichnode.core.findings import CLASSES, Outcome, Verdict, Warned, findings_from, verdict_of
+from ichnode.core.hounsfield import Decode
 from ichnode.core.images import SeriesImages
 from ichnode.core.reasons import because
 from ichnode.core.slices import Slice
@@ -49,9 +50,44 @@ class Interpretation:
         return explained(self.outcome.scores, self.outcome.findings)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A series whose pixels are decoded.
+
+    Attributes
+    ----------
+    images : SeriesImages
+    warnings : tuple of Warned
+        Of the pixels.
+    empty : Warned or None
+        Why no network needs to read it.
+    measures : dict
+        As `Outcome.measures`.
+    prepared : any
+        As an engine has prepared it, by the rules `prepared_by`; None where that is still to be done.
+    """
+
+    images: SeriesImages
+    warnings: tuple[Warned, ...]
+    empty: Warned | None
+    measures: dict[str, float]
+    prepared: Any = None
+    prepared_by: Any = None
+
+
+def load(look: Look, files: Sequence[Path], decode: Decode | None = None, lanes: int = 1) -> Loaded:
+    """Decode one eligible series; parameters and errors as of `interpret` and `read_volume`."""
+    slices = [look.slices[i] for i in look.geometry.order]
+    volume, warnings = read_volume(slices, [files[i] for i in look.geometry.order], decode=decode, lanes=lanes)
+    images = _images(slices, volume)
+    empty = no_brain_seen(volume, look.geometry.positions_mm, images.spacing_mm)
+    return Loaded(images, warnings, empty, {} if empty else _measures(volume, look.geometry.spacing_mm))
+
+
 def interpret(
-    engine: SeriesReader, look: Look, files: Sequence[Path], missing: str | None = None, conflicts: int = 0
-) -> Interpretation:
+    engine: SeriesReader, look: Look, files: Sequence[Path], missing: str | None = None, conflicts: int = 0,
+    loaded: Loaded | None = None,
+) -> Interpretation:  # fmt: skip
     """Decode, score and judge one eligible series. Why is for `with_heat`: the answer does not wait for it.
 
     Parameters
@@ -64,6 +100,8 @@ def interpret(
         What is missing of a partial series.
     conflicts : int
         How many instances came again with other content.
+    loaded : Loaded or None
+        The same files, where they have been decoded already.
 
     Raises
     ------
@@ -71,30 +109,28 @@ def interpret(
         Pixels do not decode, or the network's scores are not numbers.
     """
     begun = time.perf_counter()
-    slices = [look.slices[i] for i in look.geometry.order]
-    volume, pixel_warnings = read_volume(slices, [files[i] for i in look.geometry.order], decode=engine.decode)
-    images = _images(slices, volume)
-    loaded = time.perf_counter()
-    warnings = _once([*look.geometry.warnings, *look.eligibility.warnings, *pixel_warnings])
+    loaded = loaded or load(look, files, engine.decode)
+    images, slices = loaded.images, [look.slices[i] for i in look.geometry.order]
+    read_at = time.perf_counter()
+    warnings = _once([*look.geometry.warnings, *look.eligibility.warnings, *loaded.warnings])
     if missing is not None:
         warnings += (because("PARTIAL_SERIES", missing),)
     if conflicts:
         warnings += (because("CONFLICTING_INSTANCE", f"{conflicts} instance(s); the content that came first was read"),)
     order = tuple((s.sop_instance_uid, s.frame) for s in slices)
-    empty = no_brain_seen(volume, look.geometry.positions_mm, images.spacing_mm)
-    if empty is not None:
-        outcome = Outcome(Verdict.NOT_ANALYSED, warnings=warnings, reason=empty, missing=missing)
-        return Interpretation(outcome, {"load": loaded - begun}, images)
-    reading = engine.read(volume, look.geometry.positions_mm, images.spacing_mm)
+    if loaded.empty is not None:
+        outcome = Outcome(Verdict.NOT_ANALYSED, warnings=warnings, reason=loaded.empty, missing=missing)
+        return Interpretation(outcome, {"load": read_at - begun}, images)
+    prepared = loaded.prepared if loaded.prepared_by == engine.bundle.preprocessing else None
+    reading = engine.read(images.volume, look.geometry.positions_mm, images.spacing_mm, prepared)
     scores = reading.scores
     if scores.shape != (len(slices), 6) or not np.isfinite(scores).all():
         raise BadObject("The network gave scores that are not numbers.", "ANALYSIS_FAILED")
     scored = time.perf_counter()
     rows = tuple(tuple(float(value) for value in row) for row in scores)
     findings = findings_from(rows, engine.bundle.thresholds)
-    measures = _measures(volume, look.geometry.spacing_mm)
-    outcome = Outcome(verdict_of(findings), rows, findings, warnings, None, missing, order, measures)
-    return Interpretation(outcome, {"load": loaded - begun, "inference": scored - loaded}, images, reading)
+    outcome = Outcome(verdict_of(findings), rows, findings, warnings, None, missing, order, loaded.measures)
+    return Interpretation(outcome, {"load": read_at - begun, "inference": scored - read_at}, images, reading)
 
 
 def with_heat(engine: SeriesReader, read: Interpretation) -> Interpretation:

@@ -82,7 +82,7 @@ def take_in(
     """
     bundle = load_bundle(folder)
     if not tried:
-        from ichnode.inference.engine import try_bundle
+        from ichnode.inference.trial import try_bundle
 
         try_bundle(folder)
     kept = _keep(node, bundle)

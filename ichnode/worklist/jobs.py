@@ -40,6 +40,15 @@ class Job:
     filed: tuple[Filed, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A series that would be claimed now, of the revision and with the files that it has now."""
+
+    series_id: int
+    revision: int
+    filed: tuple[Filed, ...]
+
+
 def claim_job(
     tx: Connection, now: datetime, kind: str, owner: str, lease_s: float,
     patience_s: float = PATIENCE_S[Urgency.ROUTINE],
@@ -81,14 +90,21 @@ def claim_job(
     return Job(
         row.id, row.series_id, row.study_id, row.study_instance_uid, row.series_instance_uid, row.revision, kind,
         row.attempts + 1, owner, row.closed_at, row.missing, row.conflicts, reason,
-        tuple(filed_slices(tx, row.series_id) or filed_slices(tx, row.series_id, conflict=True)),
+        _filed(tx, row.series_id),
     )  # fmt: skip
 
 
-def next_in_turn(tx: Connection, now: datetime, kind: str, patience_s: float) -> int | None:
-    """Return the id of the series whose job would be claimed now; that changes nothing and soon may not hold."""
+def next_in_turn(tx: Connection, now: datetime, kind: str, patience_s: float) -> Coming | None:
+    """Return the series whose job would be claimed now; that changes nothing and soon may not hold."""
     job_id, _ = _in_turn(tx, now, kind, {**PATIENCE_S, Urgency.ROUTINE: patience_s})
-    return None if job_id is None else tx.scalar(select(_J.c.series_id).where(_J.c.id == job_id))
+    if job_id is None:
+        return None
+    series_id, revision = tx.execute(select(_J.c.series_id, _J.c.revision).where(_J.c.id == job_id)).one()
+    return Coming(series_id, revision, _filed(tx, series_id))
+
+
+def _filed(tx: Connection, series_id: int) -> tuple[Filed, ...]:
+    return tuple(filed_slices(tx, series_id) or filed_slices(tx, series_id, conflict=True))
 
 
 def _in_turn(tx: Connection, now: datetime, kind: str, patience_s: Mapping[int, float]) -> tuple[int | None, list[int]]:
