@@ -32,7 +32,8 @@ from pynetdicom.presentation import build_context
 from ichnode.core.identity import derived_uid
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-_STATUS = bytes.fromhex("0000000902000000")  # (0000,0900), 2 bytes, implicit little endian
+# No data set (0000,0800), then Status (0000,0900), implicit little endian; a Message ID can look like the second alone.
+_STATUS = bytes.fromhex("000000080200000001010000000902000000")
 _RELEASE = bytes.fromhex("05000000000400000000")
 
 
@@ -76,7 +77,7 @@ class Association:
             kind, body = self._pdu()
             self.waited.append(1000 * (time.monotonic() - asked))
             at = body.find(_STATUS)
-            if kind != 4 or at < 0 or body[at + 8 : at + 10] != b"\0\0":
+            if kind != 4 or at < 0 or body[at + len(_STATUS) : at + len(_STATUS) + 2] != b"\0\0":
                 raise RuntimeError(f"not stored: PDU type {kind}, {body[:200].hex()}")
         self.ended = time.monotonic()
 

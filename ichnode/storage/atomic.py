@@ -25,7 +25,7 @@ _FOREIGN_S = 86400.0
 
 
 def write_durable(
-    path: Path, *chunks: bytes | bytearray, sync_name: bool = True, unless: Callable[[], bool] = lambda: False
+    path: str | Path, *chunks: bytes | bytearray, sync_name: bool = True, unless: Callable[[], bool] = lambda: False
 ) -> None:
     """Write `chunks` to `path`, atomically and durably.
 
@@ -34,7 +34,7 @@ def write_durable(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         In a directory that exists. The file's mode is 0600.
     sync_name : bool
         False leaves the fsync of the directory, without which the new name may be lost in a power cut, to the caller.
@@ -50,7 +50,8 @@ def write_durable(
     OSError
         Anything else the operating system says.
     """
-    temporary = path.with_name(f".{os.getpid()}-{_HOST}{_PROCESS}-{next(_number)}.tmp")
+    directory = os.path.dirname(path) or "."
+    temporary = f"{directory}/.{os.getpid()}-{_HOST}{_PROCESS}-{next(_number)}.tmp"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -60,20 +61,20 @@ def write_durable(
         finally:
             os.close(descriptor)
         if unless():
-            temporary.unlink()
+            os.unlink(temporary)
         else:
-            temporary.replace(path)
+            os.replace(temporary, path)
     except OSError as error:
         with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+            os.unlink(temporary)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"No space left in {path.parent}. Free some, or move node.data to a larger disk.") from error
+            raise DiskFull(f"No space left in {directory}. Free some, or move node.data to a larger disk.") from error
         raise
     if sync_name:
-        sync_directory(path.parent)
+        sync_directory(directory)
 
 
-def sync_directory(directory: Path) -> None:
+def sync_directory(directory: str | Path) -> None:
     """Make the names in `directory` durable: what was renamed or created there is there after a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -9,16 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Insert, insert
+from sqlalchemy import Connection, Insert, bindparam, insert
 from sqlalchemy.exc import DBAPIError
 
 from ichnode.core.group import Group
 from ichnode.errors import PermanentError, TransientError
 from ichnode.worklist import engines, schema, standings
+from ichnode.worklist.hot import Hot
 
 T = TypeVar("T")
 _Work: TypeAlias = tuple[Callable[[Connection], Any], tuple[str, ...]]
 _CHANGED = "ichnode.changed_studies"
+_NOTE = Hot(insert(schema.journal).values({c.name: bindparam(c.name) for c in schema.journal.c if c.name != "id"}))
 
 
 class Worklist:
@@ -146,12 +148,12 @@ def note(
     """
     if study_id is not None:
         tx.info.setdefault(_CHANGED, set()).add(study_id)
-    tx.execute(insert(schema.journal).values(at=at, study_id=study_id, series_id=series_id, event=name, detail=detail))
+    _NOTE.run(tx, at=at, study_id=study_id, series_id=series_id, event=name, detail=detail)
 
 
-def new_key(tx: Connection, statement: Insert, /) -> int:
-    """Insert one row and return its key."""
-    key = tx.execute(statement).inserted_primary_key
+def new_key(tx: Connection, statement: Insert, /, **values: Any) -> int:
+    """Insert one row, its values in the statement or apart, and return its key."""
+    key = tx.execute(statement, values).inserted_primary_key
     assert key is not None
     return int(key[0])
 

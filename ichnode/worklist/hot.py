@@ -1,4 +1,4 @@
-"""Statements of the receiving path, which run for every slice: compiled once per dialect, then handed to the driver.
+"""Statements that run for every slice or with every transition: compiled once per dialect, then handed to the driver.
 
 SQLAlchemy's own execution costs about a quarter of a millisecond of interpreter time a statement, as much as all else
 that is done for a slice; a cursor of the driver, its documented way around ("Working with the DBAPI cursor directly"),
@@ -58,9 +58,9 @@ class Hot:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, tx: Connection, **values: Any) -> None:
-        """Execute; for what returns no rows."""
-        self._execute(tx, values, fetch=False)
+    def run(self, tx: Connection, **values: Any) -> int:
+        """Execute what returns no rows; return how many rows it concerned."""
+        return int(self._execute(tx, values, fetch=False))
 
     def rows(self, tx: Connection, **values: Any) -> list[list[Any]]:
         """Execute and return all rows, their values converted as the columns' types say."""
@@ -75,13 +75,13 @@ class Hot:
         names = self._for(tx).names
         return [dict(zip(names, row, strict=True)) for row in self.rows(tx, **values)]
 
-    def _execute(self, tx: Connection, values: dict[str, Any], *, fetch: bool) -> list[Any]:
+    def _execute(self, tx: Connection, values: dict[str, Any], *, fetch: bool) -> Any:
         compiled = self._for(tx)
         parameters = compiled.parameters(values)
         cursor = tx.connection.cursor()
         try:
             cursor.execute(compiled.sql, parameters)
-            return list(cursor.fetchall()) if fetch else []
+            return cursor.fetchall() if fetch else cursor.rowcount
         except tx.dialect.loaded_dbapi.Error as error:
             raise DBAPIError.instance(compiled.sql, None, error, tx.dialect.loaded_dbapi.Error) from error
         finally:

@@ -69,6 +69,8 @@ _COUNT_ONE = Hot(
         due_at=bindparam("due"),
     )
 )
+_STUDY = Hot(select(schema.studies.c.id).where(schema.studies.c.study_instance_uid == bindparam("uid")))
+_NEW_STUDY, _NEW_SERIES = insert(schema.studies), insert(_S)
 _KEEP = Hot(delete(upkeep_tables.removals).where(upkeep_tables.removals.c.file == bindparam("file")))
 _INSTANCE = Hot(insert(_I).values({c.name: bindparam(c.name) for c in _I.c if c.name != "id"}))
 
@@ -143,9 +145,10 @@ def _series_row(tx: Connection, receipt: Receipt) -> dict[str, Any]:
 
 def _open_series(tx: Connection, receipt: Receipt) -> None:
     facts, now = receipt.study, receipt.received_at
-    studies = schema.studies
-    study_id = tx.scalar(select(studies.c.id).where(studies.c.study_instance_uid == facts.study_instance_uid))
-    if study_id is None:
+    known = _STUDY.rows(tx, uid=facts.study_instance_uid)
+    if known:
+        study_id = known[0][0]
+    else:
         said = {
             "study_instance_uid": facts.study_instance_uid, "patient_id": facts.patient_id,
             "patient_name": facts.patient_name, "patient_birth_date": facts.patient_birth_date,
@@ -155,33 +158,18 @@ def _open_series(tx: Connection, receipt: Receipt) -> None:
             "institution": facts.institution,
         }  # fmt: skip
         study_id = new_key(
-            tx,
-            insert(studies).values(
-                **_fitting(said),
-                first_seen_at=now,
-                ordered_at=now if is_ordered(tx, facts.study_instance_uid) else None,
-            ),
-        )
+            tx, _NEW_STUDY, **_fitting(said), first_seen_at=now,
+            ordered_at=now if is_ordered(tx, facts.study_instance_uid) else None,
+        )  # fmt: skip
         note(tx, now, "study.opened", study_id, None)
         if asked := asked_urgently(tx, facts.study_instance_uid):
             hasten(tx, now, study_id, asked)
     first = receipt.slices[0] if receipt.slices else None
     series_id = new_key(
-        tx,
-        insert(schema.series).values(
-            study_id=study_id,
-            series_instance_uid=facts.series_instance_uid,
-            state=SeriesState.RECEIVING,
-            revision=1,
-            received=0,
-            conflicts=0,
-            first_slice_at=now,
-            last_slice_at=now,
-            longest_pause_s=0.0,
-            due_at=now,
-            description=first.series_description if first else None,
-        ),
-    )
+        tx, _NEW_SERIES, study_id=study_id, series_instance_uid=facts.series_instance_uid,
+        state=SeriesState.RECEIVING, revision=1, received=0, conflicts=0, first_slice_at=now, last_slice_at=now,
+        longest_pause_s=0.0, due_at=now, description=first.series_description if first else None,
+    )  # fmt: skip
     note(tx, now, "series.opened", study_id, series_id)
 
 

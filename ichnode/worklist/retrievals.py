@@ -7,18 +7,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
 
 from ichnode.core.findings import Warned
 from ichnode.core.lifecycle import RETRIEVAL, RetrievalState, SeriesState, advance, sources, target
 from ichnode.core.wanted import Listed
 from ichnode.worklist import schema
 from ichnode.worklist.database import note
+from ichnode.worklist.hot import Hot
 from ichnode.worklist.retrieval_tables import retrievals
 
 SHOULD_HAVE_COME, PRIORS, BACKFILL = 0, 1, 2
 """Urgency: what somebody waits for before what was ordered."""
 _T, _S, _ST, _I = retrievals, schema.series, schema.studies, schema.instances
+_ORDERED = Hot(
+    select(_T.c.id).where(
+        _T.c.study_instance_uid == bindparam("study"), _T.c.urgency > bindparam("urgency"),
+        _T.c.state == bindparam("fetching"),
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +106,7 @@ def is_ordered(tx: Connection, study_uid: str) -> bool:
     What is only listed, waits, was withdrawn or given up says nothing: such a study may come live, and then somebody
     waits for it.
     """
-    fetched_now = select(_T.c.id).where(
-        _T.c.study_instance_uid == study_uid, _T.c.urgency > SHOULD_HAVE_COME, _T.c.state == RetrievalState.FETCHING
-    )
-    return tx.scalar(fetched_now.limit(1)) is not None
+    return bool(_ORDERED.rows(tx, study=study_uid, urgency=SHOULD_HAVE_COME, fetching=RetrievalState.FETCHING))
 
 
 def list_new(

@@ -7,14 +7,14 @@ to date just before it commits. The table holds nothing that could not be comput
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal_column, select, update
 
 from ichnode.core.lifecycle import DeliveryState, JobState, SeriesState
 from ichnode.core.triage import place_of_study, urgency_of
 from ichnode.worklist import schema
+from ichnode.worklist.hot import Hot
 from ichnode.worklist.standing_table import standings
 
 _ST, _SE, _J, _R, _P, _D, _N = (
@@ -22,18 +22,48 @@ _ST, _SE, _J, _R, _P, _D, _N = (
 )  # fmt: skip
 
 
+_OF_STUDY = _SE.c.study_id == bindparam("study")
+# Where two processes write at once (PostgreSQL), the second waits here and then sees what the first has done.
+_STUDY = Hot(select(_ST).where(_ST.c.id == bindparam("study")).with_for_update())
+_SERIES = Hot(select(_SE).where(_OF_STUDY))
+_JOBS = Hot(select(_J.c.series_id, _J.c.kind, _J.c.state, _J.c.revision).join(_SE).where(_OF_STUDY))
+_RESULTS = Hot(
+    select(
+        _R.c.id, _R.c.series_id, _R.c.verdict, _R.c.preliminary, _R.c.any_score, _R.c.retraction, _R.c.created_at,
+        case((_R.c.verdict == literal_column("'not_analysed'"), _R.c.outcome)).label("outcome"),
+    )
+    .join(_SE, _SE.c.id == _R.c.series_id)
+    .where(_OF_STUDY, _R.c.superseded_at.is_(None))
+)  # fmt: skip
+_DELIVERIES = Hot(
+    select(_D.c.state, func.count().label("number"), func.min(_D.c.delivered_at).label("first"))
+    .select_from(_D.join(_P, _P.c.id == _D.c.report_id).join(_R, _R.c.id == _P.c.result_id))
+    .join(_SE, _SE.c.id == _R.c.series_id)
+    .where(_OF_STUDY, _R.c.superseded_at.is_(None))
+    .group_by(_D.c.state)
+)
+_NOTICES = Hot(
+    select(_D.c.state, func.count().label("number"))
+    .join(_N)
+    .where(_N.c.study_id == bindparam("study"))
+    .group_by(_D.c.state)
+)
+_REMOVE = Hot(delete(standings).where(standings.c.study_id == bindparam("study")))
+_COLUMNS: dict[str, Any] = {c.name: bindparam(c.name) for c in standings.c if c.name != "study_id"}
+_CHANGE = Hot(update(standings).where(standings.c.study_id == bindparam("study")).values(_COLUMNS))
+_ADD = Hot(insert(standings).values(study_id=bindparam("study"), **_COLUMNS))
+
+
 def refresh(tx: Connection, study_ids: Iterable[int]) -> None:
     """Bring the standings of some studies up to date."""
     for study_id in sorted(study_ids):
-        # Where two processes write at once (PostgreSQL), the second waits here and then sees what the first has done.
-        study = tx.execute(select(_ST).where(_ST.c.id == study_id).with_for_update()).mappings().first()
-        series = tx.execute(select(_SE).where(_SE.c.study_id == study_id)).mappings().all()
-        if study is None or not series:
-            tx.execute(delete(standings).where(standings.c.study_id == study_id))
+        study, series = _STUDY.mappings(tx, study=study_id), _SERIES.mappings(tx, study=study_id)
+        if not study or not series:
+            _REMOVE.run(tx, study=study_id)
             continue
-        values = _standing(tx, dict(study), series)
-        if tx.execute(update(standings).where(standings.c.study_id == study_id).values(values)).rowcount == 0:
-            tx.execute(insert(standings).values(study_id=study_id, **values))
+        values = _standing(tx, study[0], series)
+        if _CHANGE.run(tx, study=study_id, **values) == 0:
+            _ADD.run(tx, study=study_id, **values)
 
 
 def fill(tx: Connection) -> None:
@@ -47,39 +77,28 @@ def fill(tx: Connection) -> None:
 
 
 def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> dict[str, Any]:
-    ids = [row["id"] for row in series]
-    jobs = tx.execute(select(_J.c.series_id, _J.c.kind, _J.c.state, _J.c.revision).where(_J.c.series_id.in_(ids))).all()
-    results = tx.execute(
-        select(
-            _R.c.id,
-            _R.c.series_id,
-            _R.c.verdict,
-            _R.c.preliminary,
-            _R.c.any_score,
-            _R.c.retraction,
-            _R.c.created_at,
-            case((_R.c.verdict == "not_analysed", _R.c.outcome)).label("outcome"),
-        ).where(_R.c.series_id.in_(ids), _R.c.superseded_at.is_(None))
-    ).all()
-    deliveries, delivered_at = _deliveries(tx, [row.id for row in results])
-    notices = _notices(tx, study["id"])
-    stands = [row for row in results if row.retraction is None]
-    said = {row.verdict for row in stands}
+    about = study["id"]
+    jobs, results = _JOBS.mappings(tx, study=about), _RESULTS.mappings(tx, study=about)
+    delivered = _DELIVERIES.rows(tx, study=about) if results else []
+    deliveries = {state: number for state, number, _ in delivered}
+    notices: dict[str, int] = dict(_NOTICES.rows(tx, study=about))
+    stands = [row for row in results if row["retraction"] is None]
+    said = {row["verdict"] for row in stands}
     revisions = {row["id"]: row["revision"] for row in series}
     is_open = any(row["state"] == SeriesState.RECEIVING for row in series) or any(
-        job.state in (JobState.QUEUED, JobState.RUNNING) and job.kind != "illustrate" for job in jobs
+        job["state"] in (JobState.QUEUED, JobState.RUNNING) and job["kind"] != "illustrate" for job in jobs
     )
-    job_failed = any(job.state == JobState.FAILED and job.revision == revisions[job.series_id] for job in jobs)
+    job_failed = any(job["state"] == JobState.FAILED and job["revision"] == revisions[job["series_id"]] for job in jobs)
     failed = job_failed or DeliveryState.FAILED in deliveries or DeliveryState.FAILED in notices
     verdict = _verdict(said, is_open, retracted=len(stands) < len(results))
-    scores = [row.any_score for row in stands if row.any_score is not None]
+    scores = [row["any_score"] for row in stands if row["any_score"] is not None]
     arrived_at = max(row["last_slice_at"] for row in series)
     urgency = urgency_of(verdict, failed)
     is_read, ordered = study["read_at"] is not None, study["ordered_at"] is not None
     urgent = study["urgent_because"] is not None
     place = place_of_study(urgency, max(scores, default=None), arrived_at, is_read, ordered, urgent)
     code, reason = _reason(series, stands) if verdict == "not_analysed" else (None, None)
-    answers = [row.created_at for row in stands if row.verdict == verdict]
+    answers = [row["created_at"] for row in stands if row["verdict"] == verdict]
     return {
         **place._asdict(),
         "status": _status(verdict, job_failed, jobs),
@@ -87,7 +106,7 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
         "verdict": verdict,
         "urgency": urgency,
         "any_score": max(scores, default=None),
-        "preliminary": any(row.preliminary for row in results),
+        "preliminary": any(row["preliminary"] for row in results),
         "failed": failed,
         "reason_code": code,
         "reason": reason,
@@ -95,27 +114,9 @@ def _standing(tx: Connection, study: dict[str, Any], series: Sequence[Any]) -> d
         "notices": notices,
         "arrived_at": arrived_at,
         "answered_at": max(answers, default=None),
-        "delivered_at": delivered_at,
+        "delivered_at": min((first for *_, first in delivered if first is not None), default=None),
         "search": "\n".join((study["patient_name"], study["patient_id"], study["accession_number"])).casefold(),
     }
-
-
-def _deliveries(tx: Connection, result_ids: list[int]) -> tuple[dict[str, int], datetime | None]:
-    rows = tx.execute(
-        select(_D.c.state, func.count(), func.min(_D.c.delivered_at))
-        .select_from(_D.join(_P, _P.c.id == _D.c.report_id))
-        .where(_P.c.result_id.in_(result_ids))
-        .group_by(_D.c.state)
-    ).all()
-    first = min((row[2] for row in rows if row[2] is not None), default=None)
-    return {row[0]: row[1] for row in rows}, datetime.fromisoformat(first) if isinstance(first, str) else first
-
-
-def _notices(tx: Connection, study_id: int) -> dict[str, int]:
-    rows = tx.execute(
-        select(_D.c.state, func.count()).join(_N).where(_N.c.study_id == study_id).group_by(_D.c.state)
-    ).all()
-    return {row[0]: row[1] for row in rows}
 
 
 def _verdict(said: set[str], is_open: bool, retracted: bool) -> str:
@@ -130,15 +131,20 @@ def _verdict(said: set[str], is_open: bool, retracted: bool) -> str:
 
 def _status(verdict: str, job_failed: bool, jobs: Sequence[Any]) -> str:
     if verdict == "pending":
-        return "running" if any(job.state == JobState.RUNNING and job.kind == "analyse" for job in jobs) else "waiting"
+        running = any(job["state"] == JobState.RUNNING and job["kind"] == "analyse" for job in jobs)
+        return "running" if running else "waiting"
     return "failed" if verdict == "not_analysed" and job_failed else verdict
 
 
 def _reason(series: Sequence[Any], results: Sequence[Any]) -> tuple[str | None, str | None]:
     """Return code and sentence: of a series that was to be read, else of the largest one that was not."""
     to_be_read = {row["id"] for row in series if row["state"] != SeriesState.IGNORED}
-    ranked = sorted(results, key=lambda row: row.series_id not in to_be_read)
-    said = [(row.series_id, row.outcome["reason"]) for row in ranked if row.outcome and row.outcome.get("reason")]
+    ranked = sorted(results, key=lambda row: row["series_id"] not in to_be_read)
+    said = [
+        (row["series_id"], row["outcome"]["reason"])
+        for row in ranked
+        if row["outcome"] and row["outcome"].get("reason")
+    ]
     if said and said[0][0] in to_be_read:
         return said[0][1]["code"], said[0][1]["sentence"]
     given = [row for row in series if row["reason_code"]]

@@ -30,18 +30,18 @@ def test_all_chunks_in_order(tmp_path):
 def test_the_order_of_what_makes_it_durable(tmp_path, monkeypatch):
     """File synced, then renamed, then its directory synced: any other order can lose what was promised."""
     acts = []
-    real_sync, real_replace = os.fsync, Path.replace
+    real_sync, real_replace = os.fsync, os.replace
 
     def sync(descriptor):
         acts.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
         real_sync(descriptor)
 
-    def replace(self, target):
-        acts.append(("rename", target.name))
-        return real_replace(self, target)
+    def replace(source, target):
+        acts.append(("rename", Path(target).name))
+        real_replace(source, target)
 
     monkeypatch.setattr(os, "fsync", sync)
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     write_durable(tmp_path / "a", b"one")
     (first, temporary), *rest = acts
     assert first == "sync"
