@@ -67,6 +67,7 @@ def run(given: argparse.Namespace) -> int:
     if not known:
         console.print("No scan of this part is labelled: there is nothing to judge.")
         return 0 if images else 1
+    console.print(f"figures, subgroups, and {given.rounds} resamplings of the patients for each …")
     figures = assess(known, engine.bundle.thresholds, given.rounds)
     facts = {
         "model": f"{engine.bundle.name} {engine.bundle.version}, {engine.bundle.digest}",

@@ -16,6 +16,9 @@ from ichnode.inference.bundle import default_bundle_path
 from ..phantom_report import curves, plot
 from ..phantom_suite import SIZES, judge
 
+TOLD_EVERY = 5
+"""Heads between two lines of a log, where no bar can be drawn."""
+
 
 def add(command: argparse.ArgumentParser) -> None:
     """Say what it takes."""
@@ -30,10 +33,13 @@ def run(given: argparse.Namespace) -> int:
     bar = (TextColumn("reading phantoms"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*bar, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
-        (judged,) = judge(
-            [given.bundle], given.size, device=given.device,
-            told=lambda done, of: progress.update(task, completed=done, total=of),
-        )  # fmt: skip
+
+        def told(done: int, of: int) -> None:
+            progress.update(task, completed=done, total=of)
+            if not progress.console.is_terminal and done % TOLD_EVERY == 0:
+                progress.console.print(f"{done} of {of} heads are read")
+
+        (judged,) = judge([given.bundle], given.size, device=given.device, told=told)
     given.into.mkdir(parents=True, exist_ok=True)
     fitted = curves(judged)
     (given.into / "suite.json").write_text(
