@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,24 +59,23 @@ def _work(settings: Settings, owner: str, asked: Asked) -> None:
         worker_is(tx, node.now(), node.boot_id, "loading")
     engine = _engine(settings, node.models.path(settle_active(node)))
     log.info("worker.ready", device=engine.computed_by, model=engine.bundle.name, digest=engine.bundle.digest[:12])
-    ahead = Ahead(node, lanes(engine.device, os.cpu_count() or 1))
-    computed_by, readings, turns = "", Readings(), Turns(ahead)
-    _say("ready")
-    while not asked.to_stop.is_set():
-        digest = active_digest(node)
-        if digest != engine.bundle.digest:  # promoted or rolled back: from the next series on
-            engine = _engine(settings, node.models.path(digest))
-            log.info("worker.model_changed", model=engine.bundle.name, digest=engine.bundle.digest[:12])
-        if engine.computed_by != computed_by:  # by another model, or after its device ran out of memory
-            computed_by = engine.computed_by
-            with node.worklist.write() as tx:
-                worker_is(tx, node.now(), node.boot_id, "ready", computed_by)
-        if turns.take(node, engine, owner, readings):
-            _say("done")
-        else:
-            asked.to_look.wait(IDLE_S)
-            asked.to_look.clear()
-    ahead.close()
+    with closing(Ahead(node, lanes(engine.device, os.cpu_count() or 1))) as ahead:
+        computed_by, readings, turns = "", Readings(), Turns(ahead)
+        _say("ready")
+        while not asked.to_stop.is_set():
+            digest = active_digest(node)
+            if digest != engine.bundle.digest:  # promoted or rolled back: from the next series on
+                engine = _engine(settings, node.models.path(digest))
+                log.info("worker.model_changed", model=engine.bundle.name, digest=engine.bundle.digest[:12])
+            if engine.computed_by != computed_by:  # by another model, or after its device ran out of memory
+                computed_by = engine.computed_by
+                with node.worklist.write() as tx:
+                    worker_is(tx, node.now(), node.boot_id, "ready", computed_by)
+            if turns.take(node, engine, owner, readings):
+                _say("done")
+            else:
+                asked.to_look.wait(IDLE_S)
+                asked.to_look.clear()
 
 
 def _engine(settings: Settings, bundle: Path) -> Engine:

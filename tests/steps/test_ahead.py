@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pydicom.uid import RLELossless
 
 from ichnode.core.urgency import PEER, Said
+from ichnode.dicom.decoding import Decoders
 from ichnode.inference.engine import Engine
 from ichnode.steps import ahead as module
 from ichnode.steps import analyse
@@ -63,6 +64,7 @@ def queued(node, clock, files):
 @pytest.fixture
 def ahead(node):
     made = Ahead(node, 2)
+    made._decoders = Decoders(2, timeout_s=600)  # a machine that stands still for a while loses no hint
     yield made
     made.close()
 
