@@ -40,7 +40,7 @@ lint: $(VENV)/.test  ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.test  ## measure beside DCMTK and Orthanc; writes benchmarks/latest.json
+bench: $(VENV)/.test  ## measure beside DCMTK and Orthanc; writes benchmarks/latest.json and a plot of it
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: $(VENV)/.test  ## a day of a busy hospital in 40 minutes, with everything that goes wrong; writes build/soak.html

@@ -1,14 +1,17 @@
-"""``make bench``, or ``python -m benchmarks [PART]...``: measure, print, write benchmarks/latest.json."""
+"""``make bench``, or ``python -m benchmarks [PART]...``: measure, print, write benchmarks/latest.json and draw it."""
 
 from __future__ import annotations
 
+import json
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
 
 from . import ahead, crowd, documents, engine, growth, inference, pages, receive, record, training, turnaround, viewer
+from .plot import draw
 
 LATEST = Path(__file__).with_name("latest.json")
 PARTS: dict[str, Callable[[Path, int, Callable[[str], None]], Iterable[record.Record]]] = {
@@ -39,11 +42,14 @@ def main(parts: tuple[str, ...], rounds: int, folder: Path) -> None:
     records = []
     with tempfile.TemporaryDirectory(dir=folder, prefix="benchmarks-") as scratch:
         for name in parts or PARTS:
+            began = time.monotonic()
             for found in PARTS[name](Path(scratch), rounds, lambda sentence: click.echo(sentence, err=True)):
                 record.write([found], LATEST)
                 click.echo(f"{found.name}: {found.value:g} {found.unit}")
                 records.append(found)
+            click.echo(f"{name} took {time.monotonic() - began:.0f} s", err=True)
     record.show(records)
+    draw(json.loads(LATEST.read_text())["records"], LATEST.with_suffix(".svg"))
 
 
 if __name__ == "__main__":
