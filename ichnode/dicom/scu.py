@@ -174,6 +174,8 @@ def _send(remote: Remote, association: Association, out: _Outgoing, message_id: 
     except OSError as error:
         return StoreAnswer(out.path, None, f"The file cannot be read: {error.strerror}.", True)
     if "Status" not in answer:
+        # It is over, and pynetdicom may take a moment to say so: the next object would wait for its whole time-out.
+        association.is_established = False
         return StoreAnswer(out.path, None, f"{remote.name} did not answer within {remote.timeout_s:g} s.", True)
     return judged(remote.name, out.path, int(answer.Status))
 
