@@ -10,12 +10,27 @@ from pathlib import Path
 
 import click
 
-from . import ahead, crowd, documents, engine, growth, inference, pages, receive, record, training, turnaround, viewer
+from . import (
+    ahead,
+    crowd,
+    documents,
+    engine,
+    growth,
+    heads,
+    inference,
+    pages,
+    receive,
+    record,
+    training,
+    turnaround,
+    viewer,
+)
 from .plot import draw
 
 LATEST = Path(__file__).with_name("latest.json")
 PARTS: dict[str, Callable[[Path, int, Callable[[str], None]], Iterable[record.Record]]] = {
     "receive": receive.measure,
+    "heads": heads.measure,
     "crowd": crowd.measure,
     "turnaround": turnaround.measure,
     "inference": inference.measure,

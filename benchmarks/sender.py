@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
@@ -40,10 +39,10 @@ _RELEASE = bytes.fromhex("05000000000400000000")
 class Association:
     """One association with everything it is going to say."""
 
-    def __init__(self, port: int, called: str) -> None:
+    def __init__(self, port: int, called: str, syntax: str) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(_request(called))
+        self.socket.sendall(_request(called, syntax))
         kind, body = self._pdu()
         if kind != 2:
             raise RuntimeError(f"{called} rejected the association: PDU type {kind}, {body.hex()}")
@@ -101,11 +100,11 @@ class Association:
         return bytes(got)
 
 
-def _request(called: str) -> bytes:
+def _request(called: str, syntax: str) -> bytes:
     primitive = A_ASSOCIATE()
     primitive.application_context_name = "1.2.840.10008.3.1.1.1"
     primitive.calling_ae_title, primitive.called_ae_title = "BENCH", called
-    context = build_context(CT, [ExplicitVRLittleEndian])
+    context = build_context(CT, [syntax])
     context.context_id = 1
     primitive.presentation_context_definition_list = [context]
     length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
@@ -122,7 +121,7 @@ def main(port: int, called: str, associations: int, slices: int, seed: str, fold
     templates = [dcmread(path) for path in sorted(folder.glob("*.dcm"))]
     opened, studies = [], []
     for lane in range(associations):
-        association = Association(port, called)
+        association = Association(port, called, templates[0].file_meta.TransferSyntaxUID)
         studies.append(derived_uid("bench", "study", seed, str(lane)))
         for number in range(slices):
             ds = templates[number % len(templates)]

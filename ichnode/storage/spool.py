@@ -171,10 +171,14 @@ class Spool:
 
     def sweep_temporary(self) -> int:
         """Remove what writers that died left half written; return how many. Complete files are never touched."""
-        leftovers = [path for path in self.root.glob("*/.*.tmp") if is_leftover(path)]
-        for path in leftovers:
-            path.unlink(missing_ok=True)
-        return len(leftovers)
+        swept = 0
+        for kind in (_SLICES, _REPORTS, _HEAT):
+            with os.scandir(self.root / kind) as entries:  # one at a time: there may be millions
+                for entry in entries:
+                    if entry.name.startswith(".") and is_leftover(Path(entry.path)):
+                        Path(entry.path).unlink(missing_ok=True)
+                        swept += 1
+        return swept
 
     def free_bytes(self) -> int:
         """Return how many bytes are free on the spool's disk for this user."""
