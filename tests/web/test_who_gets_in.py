@@ -23,7 +23,7 @@ from ichnode.worklist import accounts, sign_ins
 from ichnode.worklist.people import audit, sessions
 from tests.certificates import Authority
 from tests.made import rows
-from tests.peers import wait_until
+from tests.peers import free_port, wait_until
 from tests.web.conftest import PASSWORD, Visit
 
 
@@ -148,7 +148,8 @@ def test_many_guesses_at_once_get_no_more_than_one_after_the_other(people, stran
 
     monkeypatch.setattr(sign_in, "is_password", slow)
     monkeypatch.setattr("ichnode.web.app.PASSWORDS_AT_ONCE", 12)
-    server = WebServer(people)
+    elsewhere = people.settings.web.model_copy(update={"port": free_port()})
+    server = WebServer(replace(people, settings=people.settings.model_copy(update={"web": elsewhere})))
     server.start()
     try:
         with ThreadPoolExecutor(12) as pool:
