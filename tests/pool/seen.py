@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from ichnode.config import Settings
+from ichnode.steps.node import open_node
+from ichnode.steps.register import settle_active
 from ichnode.worklist import vitals
 from tests.peers import wait_until
 from tests.running import current_results
 
 PATIENCE_S = 120
+
+
+def give_model(node, bundle):
+    """Make a bundle the active model of a node that has not been started yet."""
+    before = open_node(Settings.model_validate({"node": {"data": str(node.data)}, "engine": {"bundle": str(bundle)}}))
+    settle_active(before)
+    before.worklist.dispose()
 
 
 def journal(node, study, event):

@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ichnode.config import Settings
-from ichnode.steps.node import open_node
-from ichnode.steps.register import settle_active
 from tests.conftest import find_component
 from tests.hosts import OWN_ADDRESS, hosts
 from tests.peers import wait_until
-from tests.pool.seen import PATIENCE_S, answered, in_hand, journal, wait_for_workers
+from tests.pool.seen import PATIENCE_S, answered, give_model, in_hand, journal, wait_for_workers
 from tests.private_network import private_network
 from tests.ray_cluster import RayCluster
 from tests.running import RunningNode, running
@@ -49,10 +46,7 @@ def cluster(machines):
 def node(cluster, tmp_path_factory, tiny_bundle):
     pool = cluster.section(cpu_workers=2, least_workers=2, own_address=OWN_ADDRESS)
     made = RunningNode(tmp_path_factory.mktemp("node"), engine={"kind": "ray"}, pool=pool, completeness=SHORT)
-    pinned = {"node": {"data": str(made.data)}, "engine": {"bundle": str(tiny_bundle.folder)}}
-    before = open_node(Settings.model_validate(pinned))
-    settle_active(before)
-    before.worklist.dispose()
+    give_model(made, tiny_bundle.folder)
     with running(made):
         yield made
 

@@ -28,11 +28,20 @@ from ichnode.steps.explain import explain
 from ichnode.steps.interpret import interpret
 from ichnode.steps.node import open_node
 from ichnode.steps.promote import promote
-from ichnode.steps.register import IMPORT, settle_active, take_in
+from ichnode.steps.register import IMPORT, take_in
 from ichnode.worklist.audit import NODE
 from tests.bundles import write_tiny_bundle
 from tests.peers import wait_until
-from tests.pool.seen import PATIENCE_S, answered, claims, in_hand, journal, state_of_the_pool, wait_for_workers
+from tests.pool.seen import (
+    PATIENCE_S,
+    answered,
+    claims,
+    give_model,
+    in_hand,
+    journal,
+    state_of_the_pool,
+    wait_for_workers,
+)
 from tests.private_network import private_network
 from tests.ray_cluster import RayCluster, has_ended
 from tests.running import RunningNode, running
@@ -67,10 +76,7 @@ def node(cluster, tmp_path_factory, tiny_bundle):
         tmp_path_factory.mktemp("node"), engine={"kind": "ray"}, pool=cluster.section(cpu_workers=2, least_workers=2),
         completeness=SHORT,
     )  # fmt: skip
-    pinned = {"node": {"data": str(made.data)}, "engine": {"bundle": str(tiny_bundle.folder)}}
-    before = open_node(Settings.model_validate(pinned))
-    settle_active(before)
-    before.worklist.dispose()
+    give_model(made, tiny_bundle.folder)
     with running(made):
         yield made
 
