@@ -39,6 +39,7 @@ PARTS: dict[str, Callable[[Path, int, Callable[[str], None]], Iterable[record.Re
     "ahead": ahead.measure,
     "pages": pages.measure,
     "growth": growth.measure,
+    "growth-on-postgresql": growth.measure_on_postgresql,
     "viewer": viewer.measure,
     "training": training.measure,
 }

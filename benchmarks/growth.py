@@ -1,7 +1,7 @@
 """A worklist of a million series beside one of a thousand: what the busy transitions take in each.
 
 Both have, for each series, a row of each table that an analysed study fills: one slice, one object delivered, one line
-of the journal. Rounds are interleaved; a transaction counts until it is on the disk.
+of the journal. Rounds are interleaved; a transaction counts until it is on the disk, with PostgreSQL as well.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -23,23 +23,23 @@ from ichnode.core.slices import Slice, StudyFacts
 from ichnode.steps.node import Node, open_node
 from ichnode.steps.recover import begin_boot, end_boot, recover
 from ichnode.worklist import jobs, receipts, retention, schema, triage_list
+from tests import postgresql
 
 from .pages import NOW, STUDIES, fill
 from .record import Record, median
 
 SMALL, LARGE = 1_000, 1_000_000
 REPEATS = 40
-COMMAND = "python -m benchmarks growth"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _LEFT = (
     f"""INSERT INTO instances (series_id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, digest, size, file,
         slices, conflict, received_at) SELECT id, '2.25.7' || id, '{CT}', '{LITTLE_ENDIAN}', 'd' || id, 525312,
-        'slices/' || id || '.dcm', '[]', 0, last_slice_at FROM series""",
+        'slices/' || id || '.dcm', '[]', false, last_slice_at FROM series""",
     """INSERT INTO jobs (series_id, revision, kind, state, attempts, not_before, queued_at, started_at, finished_at)
         SELECT id, 1, 'analyse', 'done', 1, last_slice_at, last_slice_at, last_slice_at, last_slice_at FROM series""",
     """INSERT INTO results (job_id, series_id, revision, verdict, preliminary, any_score, outcome, seconds, created_at)
-        SELECT id, series_id, 1, 'negative', 0, 0.1, '{}', '{}', finished_at FROM jobs""",
+        SELECT id, series_id, 1, 'negative', false, 0.1, '{}', '{}', finished_at FROM jobs""",
     f"""INSERT INTO reports (result_id, kind, study_instance_uid, series_instance_uid, sop_class_uid, sop_instance_uid,
         file, size) SELECT id, 'sr', '2.25.' || series_id, '2.25.8' || id, '{CT}', '2.25.6' || id,
         'reports/' || id || '.dcm', 20000 FROM results""",
@@ -52,11 +52,35 @@ _LEFT = (
 
 
 def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Record]:
-    """Measure receipt, claim, page, retention and start."""
+    """Measure receipt, claim, page, retention and start on SQLite."""
     nodes = {size: _made(folder / str(size), size, say) for size in (SMALL, LARGE)}
+    return _measured(nodes, rounds, say, "SQLite", "growth")
+
+
+def measure_on_postgresql(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Record]:
+    """Measure the same on PostgreSQL, with its own settings but for the size of its log, where it is installed."""
+    programs = postgresql.programs()
+    if programs is None:
+        say("postgresql is not installed: no figure on it")
+        return []
+    with ExitStack() as stack:
+        server = postgresql.Postgresql(programs, durable=True)
+        stack.callback(server.stop)
+        server.start()
+        nodes = {}
+        for size in (SMALL, LARGE):
+            url = stack.enter_context(server.copied())
+            nodes[size] = _made(folder / f"postgresql-{size}", size, say, url)
+            server.tell(url, "VACUUM ANALYZE")  # as its own autovacuum does sooner or later
+        return _measured(nodes, rounds, say, "PostgreSQL", "growth-on-postgresql")
+
+
+def _measured(
+    nodes: dict[int, Node], rounds: int, say: Callable[[str], None], database: str, part: str
+) -> list[Record]:  # fmt: skip
     taken: dict[str, dict[int, list[float]]] = {}
     for number in range(rounds):
-        say(f"growth: round {number + 1} of {rounds}")
+        say(f"{part}: round {number + 1} of {rounds}")
         for size, node in nodes.items():
             for name, milliseconds in _round(node, size + 1 + number * REPEATS).items():
                 taken.setdefault(name, {}).setdefault(size, []).append(milliseconds)
@@ -65,21 +89,26 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
     records = []
     for name, of in taken.items():
         small = statistics.median(of[SMALL])
-        note = f"in a worklist of {LARGE:,} series, SQLite; median of {REPEATS} a round"
+        note = f"in a worklist of {LARGE:,} series, {database}; median of {REPEATS} a round"
         ratio = round(statistics.median(of[LARGE]) / small, 2)
         against = f"{SMALL:,} series: {small:.2f} ms"
-        records.append(median(f"growth.{name}", of[LARGE], "ms", COMMAND, ratio=ratio, against=against, note=note))
+        command = f"python -m benchmarks {part}"
+        records.append(median(f"{part}.{name}", of[LARGE], "ms", command, ratio=ratio, against=against, note=note))
     return records
 
 
-def _made(folder: Path, size: int, say: Callable[[str], None]) -> Node:
-    say(f"growth: a worklist of {size:,} series is made")
-    node = replace(open_node(Settings.model_validate({"node": {"data": str(folder)}}), "boot"), now=lambda: NOW)
+def _made(folder: Path, size: int, say: Callable[[str], None], url: str = "") -> Node:
+    say(f"a worklist of {size:,} series is made")
+    settings = Settings.model_validate({"node": {"data": str(folder)}, "database": {"url": url}})
+    node = replace(open_node(settings, "boot"), now=lambda: NOW)
     for first in range(1, size + 1, STUDIES):
         fill(node, first, min(STUDIES, size))
     with node.worklist.write() as tx:
         for statement in _LEFT:
             tx.execute(text(statement))
+        if url:  # rows that came with their number did not draw it from the sequence
+            for table in ("studies", "series"):
+                tx.execute(text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {size})"))
     return node
 
 

@@ -8,6 +8,7 @@ of it by itself, or, for what is written for every slice, shared with others tha
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,6 +24,10 @@ from ichnode.errors import PermanentError
 BUSY_TIMEOUT_S = 30
 _IDLE_S = 60
 """A transaction that does nothing for so long belongs to a process that hangs: PostgreSQL ends it, and its locks."""
+_NEVER = sys.maxsize
+"""Executions after which the driver has a statement prepared by itself. PostgreSQL plans a prepared one for values that
+it does not know, and of a worklist of a million series the plan of retention then reads every row. What runs for every
+slice goes by keys and is prepared at once: `ichnode.worklist.hot`."""
 _ALL = int.from_bytes(b"ichnode\0")
 _LOCK_ALL = text(f"SELECT pg_advisory_xact_lock({_ALL})")
 _SHARE = text(f"SELECT pg_advisory_xact_lock_shared({_ALL})")
@@ -113,7 +118,7 @@ def _postgresql(url: URL) -> Engine:
         url, pool_size=4, max_overflow=12, pool_pre_ping=True, isolation_level="READ COMMITTED",
         connect_args={
             "application_name": "ichnode", "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5,
-            "keepalives_count": 3,
+            "keepalives_count": 3, "prepare_threshold": _NEVER,
             "options": f"-c lock_timeout={BUSY_TIMEOUT_S}s -c idle_in_transaction_session_timeout={_IDLE_S}s",
         },
     )  # fmt: skip

@@ -28,6 +28,7 @@ from ichnode.worklist import (
     workitem_standing,
     workitems,
 )
+from ichnode.worklist.database import Worklist
 from ichnode.worklist.retention import Rule
 from ichnode.worklist.triage_list import Chosen
 from tests.made import (
@@ -104,3 +105,21 @@ def test_what_reads_a_table_whole_is_found(worklist, clock):
     assert read_whole(worklist, lambda tx: tx.exec_driver_sql("SELECT size FROM instances WHERE size > 7").all()) == {
         "instances"
     }
+
+
+def test_postgresql_keeps_prepared_only_what_a_receipt_runs(postgresql, clock):
+    """A prepared statement is planned for values that nobody knows: on a large worklist the wrong plan."""
+    rule = Rule(clock())
+    with postgresql.copied() as url:
+        worklist = Worklist(url)
+        for number in range(12):
+            with worklist.write() as tx:
+                receipts.record_receipt(tx, receipt_of(one_of(f"{number}"), clock()), 0.5, keep_conflict=False)
+                list(retention.candidates(tx, rule))
+                triage_list.page(tx)
+                jobs.claim_job(tx, clock(), "analyse", "boot/w", 600)
+                kept = [*tx.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars()]
+        worklist.dispose()
+    assert any(statement.startswith("INSERT INTO instances") for statement in kept)
+    assert not [statement for statement in kept if "last_slice_at <=" in statement or "sum(" in statement]
+    assert not [statement for statement in kept if "standings" in statement and statement.startswith("SELECT")]
