@@ -3,7 +3,7 @@
     python -m benchmarks.spool --files 1000000
 
 The files are empty and have rows; their names are as long as real ones, which is what the index of a directory cares
-for. Each takes an inode, and about 100 bytes of its directory.
+for. They came over a hundred days. Each takes an inode, and about 100 bytes of its directory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from dataclasses import replace
+from datetime import date
 from itertools import islice
 from pathlib import Path
 
@@ -34,6 +35,8 @@ SMALL = 1_000
 PUTS = 100
 SLICE_BYTES = 512 * 512 * 2
 _AT_ONCE = 20_000
+DAYS = 100
+FIRST_DAY = date(2026, 1, 1).toordinal()
 LATEST = Path(__file__).with_name("latest.json")
 
 
@@ -41,9 +44,16 @@ def _made(folder: Path, files: int) -> Node:
     """Return a node whose spool holds so many files, each with its row."""
     node = open_node(Settings.model_validate({"node": {"data": str(folder)}}), "boot")
     fill(node, 1, 1)
-    names = (f"slices/{hashlib.sha256(str(number).encode()).hexdigest()}.dcm" for number in range(files))
-    spool = os.fspath(node.spool.root)
+    each = max(1, files // DAYS)
+    days = [f"slices/{date.fromordinal(FIRST_DAY + number)}" for number in range(DAYS + 1)]
+    names = (f"{days[n // each]}/{hashlib.sha256(str(n).encode()).hexdigest()}.dcm" for n in range(files))
+    spool, done = os.fspath(node.spool.root), 0
+    for day in days:
+        Path(spool, day).mkdir()
     while page := list(islice(names, _AT_ONCE)):
+        if not done % 1_000_000 and done:
+            click.echo(f"{done:,} of {files:,}", err=True)
+        done += len(page)
         for name in page:
             os.close(os.open(f"{spool}/{name}", os.O_CREAT | os.O_WRONLY, 0o600))
         with node.worklist.write() as tx:
@@ -53,8 +63,8 @@ def _made(folder: Path, files: int) -> Node:
 
 def _row(name: str) -> dict[str, object]:
     return {
-        "series_id": 1, "sop_instance_uid": f"2.25.{int(name[7:39], 16)}", "sop_class_uid": CT,
-        "transfer_syntax_uid": LITTLE_ENDIAN, "digest": name[7:71], "size": 0, "file": name, "slices": [],
+        "series_id": 1, "sop_instance_uid": f"2.25.{int(Path(name).stem[:32], 16)}", "sop_class_uid": CT,
+        "transfer_syntax_uid": LITTLE_ENDIAN, "digest": Path(name).stem, "size": 0, "file": name, "slices": [],
         "conflict": False, "received_at": utc_now(),
     }  # fmt: skip
 
@@ -66,9 +76,10 @@ def _put(node: Node) -> float:
         content = os.urandom(SLICE_BYTES)
         digest = hashlib.sha256(content).hexdigest()
         began = time.perf_counter()
-        node.spool.settle(node.spool.put_slice(b"", content, digest))
+        name = node.spool.put_slice(b"", content, digest)
+        node.spool.settle(name)
         took.append(1000 * (time.perf_counter() - began))
-        node.spool.discard(f"slices/{digest}.dcm")
+        node.spool.discard(name)
     return statistics.median(took)
 
 

@@ -135,9 +135,12 @@ def _files(file: Path) -> dict[str, int | None]:
 
 def _copy_spool(source: Path, to: Path, files: dict[str, int | None], tell: Tell) -> int:
     total = 0
-    for name in ("slices", "reports", "heat"):
-        (to / name).mkdir(mode=0o700, parents=True)
+    folders = {to / name for name in ("slices", "reports", "heat")}
+    for folder in folders:
+        folder.mkdir(mode=0o700, parents=True)
     for number, (name, size) in enumerate(sorted(files.items()), 1):
+        folders.add((to / name).parent)
+        (to / name).parent.mkdir(mode=0o700, exist_ok=True)
         try:
             shutil.copyfile(source / name, to / name)
         except FileNotFoundError:
@@ -149,6 +152,6 @@ def _copy_spool(source: Path, to: Path, files: dict[str, int | None], tell: Tell
         total += found
         if number % 100 == 0 or number == len(files):
             tell("files", number, len(files))
-    for name in ("slices", "reports", "heat"):
-        sync_directory(to / name)
+    for folder in folders:
+        sync_directory(folder)
     return total

@@ -15,7 +15,7 @@ from ichnode.dicom.scp import Received
 from ichnode.errors import BadObject, DiskFull, FileRemoved
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
-from ichnode.worklist.receipts import Disposition, Receipt, record_receipt
+from ichnode.worklist.receipts import Disposition, Receipt, known_files, record_receipt
 
 log = get_logger(__name__)
 
@@ -100,12 +100,21 @@ def take_custody(
         return found
 
     disposition, others = node.worklist.together(record, header.study.study_instance_uid, header.sop_instance_uid)
+    if disposition is Disposition.DUPLICATE and file not in others:
+        _drop(node, file)  # it came on an earlier day: one copy is enough
     if disposition is not Disposition.CONFLICT:
         return disposition
     if any(same_content(node.spool.path(other), node.spool.path(file)) for other in others):
-        node.spool.discard(file)  # the same image in another transfer syntax: one copy is enough
+        _drop(node, file)  # the same image in another transfer syntax
         return Disposition.DUPLICATE
     with node.worklist.write() as tx:
         disposition, _ = record(tx, keep_conflict=True)
     log.warning("slice.conflict", digest=digest[:12], remedy="same SOP Instance UID, other content: ask the sender")
     return disposition
+
+
+def _drop(node: Node, file: str) -> None:
+    """Remove a copy unless a row speaks of it; whoever is about to write one sees that it is gone and puts it again."""
+    with node.worklist.write() as tx:
+        if not known_files(tx, [file]):
+            node.spool.discard(file)

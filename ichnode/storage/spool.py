@@ -2,13 +2,11 @@
 
 ::
 
-    <root>/slices/<digest>.dcm
+    <root>/slices/<day>/<digest>.dcm
     <root>/reports/<digest>.dcm
     <root>/heat/<digest>.npz
 
-Names never come from the network. All slices lie in one directory on purpose: the names of slices that arrive together
-are made durable by one fsync of it, where a tree by leading digits needs one for nearly every slice (a fifth less speed
-at four associations). Nobody lists it but the start, and the file systems of a server index their directories.
+Names never come from the network. Why a day: `ichnode.storage.shelves`.
 """
 
 from __future__ import annotations
@@ -23,10 +21,11 @@ from pathlib import Path
 from ichnode.core.group import Group
 from ichnode.errors import PermanentError
 from ichnode.storage.atomic import is_leftover, sync_directory, write_durable
+from ichnode.storage.shelves import DAY, SLICES, Shelves
 
-_SLICES, _REPORTS, _HEAT = "slices", "reports", "heat"
+_REPORTS, _HEAT = "reports", "heat"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(rf"({_SLICES}|{_REPORTS})/[0-9a-f]{{64}}\.dcm|{_HEAT}/[0-9a-f]{{64}}\.npz")
+_NAME = re.compile(rf"({SLICES}(/{DAY})?|{_REPORTS})/[0-9a-f]{{64}}\.dcm|{_HEAT}/[0-9a-f]{{64}}\.npz")
 
 
 class Spool:
@@ -41,22 +40,23 @@ class Spool:
     def __init__(self, root: Path) -> None:
         self._settling: Group[str, None] = Group(self._sync_slices, everyones=(OSError,))
         self.root = root.absolute()
-        self._root, self._slices = os.fspath(self.root), self.root / _SLICES
+        self._root = os.fspath(self.root)
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
-        for kind in (_SLICES, _REPORTS, _HEAT):
+        for kind in (SLICES, _REPORTS, _HEAT):
             (self.root / kind).mkdir(mode=0o700, exist_ok=True)
             sync_directory(self.root / kind)
         sync_directory(self.root)
         sync_directory(self.root.parent)
+        self._shelves = Shelves(self.root)
 
     def put_slice(self, meta: bytes, encoded: bytes | bytearray, digest: str) -> str:
         """Store the content of one received instance durably; its name is durable only after `settle`.
 
         The two are apart so that many slices can share the price of the second: see `ichnode.core.group`.
 
-        A file that is there with this data set stays as it is, whoever sent it: its row says how long it is, and the
-        file meta information of another sender, or another version of the node, has another length.
+        A file that is there today with this data set stays as it is, whoever sent it: its row says how long it is, and
+        the file meta information of another sender, or another version of the node, has another length.
 
         Parameters
         ----------
@@ -77,7 +77,13 @@ class Spool:
         DiskFull, OSError
             Nothing was stored.
         """
-        name, path = self._place(_SLICES, digest)
+        try:
+            return self._put_slice(self._shelves.today(), meta, encoded, digest)
+        except FileNotFoundError:
+            return self._put_slice(self._shelves.reopened(), meta, encoded, digest)
+
+    def _put_slice(self, shelf: str, meta: bytes, encoded: bytes | bytearray, digest: str) -> str:
+        name, path = self._place(shelf, digest)
         if not _ends_with(path, encoded):
             # Asked again before it gets its name: another association may have been as far a moment earlier.
             write_durable(path, meta, encoded, sync_name=False, unless=lambda: _ends_with(path, encoded))
@@ -139,7 +145,8 @@ class Spool:
                 freed += path.stat().st_size
                 path.unlink()
         for folder in {path.parent for path in paths}:
-            sync_directory(folder)
+            if folder.exists() and not self._shelves.forget(folder):
+                sync_directory(folder)
         return freed
 
     def made_before(self, at: float) -> Iterator[str]:
@@ -159,9 +166,9 @@ class Spool:
         before : float or None
             Only what was stored before that time, in seconds since the epoch.
         """
-        with os.scandir(self.root / _SLICES) as entries:
-            for entry in entries:
-                name = f"{_SLICES}/{entry.name}"
+        for folder in self._shelves.all():
+            for entry in self._entries(folder):
+                name = f"{folder}/{entry.name}"
                 if _NAME.fullmatch(name) is None:
                     continue
                 with suppress(FileNotFoundError):  # removed meanwhile
@@ -172,13 +179,17 @@ class Spool:
     def sweep_temporary(self) -> int:
         """Remove what writers that died left half written; return how many. Complete files are never touched."""
         swept = 0
-        for kind in (_SLICES, _REPORTS, _HEAT):
-            with os.scandir(self.root / kind) as entries:  # one at a time: there may be millions
-                for entry in entries:
-                    if entry.name.startswith(".") and is_leftover(Path(entry.path)):
-                        Path(entry.path).unlink(missing_ok=True)
-                        swept += 1
+        for folder in (*self._shelves.all(), _REPORTS, _HEAT):
+            for entry in self._entries(folder):
+                if entry.name.startswith(".") and is_leftover(Path(entry.path)):
+                    Path(entry.path).unlink(missing_ok=True)
+                    swept += 1
         return swept
+
+    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """Yield what lies in a folder, one at a time: there may be millions."""
+        with suppress(FileNotFoundError), os.scandir(f"{self._root}/{folder}") as entries:
+            yield from entries
 
     def free_bytes(self) -> int:
         """Return how many bytes are free on the spool's disk for this user."""
@@ -189,7 +200,8 @@ class Spool:
         return self.free_bytes() < watermark_bytes
 
     def _sync_slices(self, names: Sequence[str]) -> list[None]:
-        sync_directory(self._slices)
+        for folder in {os.path.dirname(name) for name in names}:  # one, but for those who cross midnight together
+            sync_directory(f"{self._root}/{folder}")
         return [None] * len(names)
 
     def _where(self, name: str) -> str:

@@ -91,11 +91,12 @@ def record_receipt(
     Returns
     -------
     (Disposition, list of str)
-        The second are the spool files that hold the same SOP Instance UID, in case of a conflict.
+        The second are the spool files that hold the same: this very content in case of a duplicate, the same SOP
+        Instance UID in case of a conflict.
     """
     known = _KNOWN.rows(tx, uid=receipt.sop_instance_uid)
-    if any(digest == receipt.digest for digest, _ in known):
-        return Disposition.DUPLICATE, []
+    if same := [file for digest, file in known if digest == receipt.digest]:
+        return Disposition.DUPLICATE, same
     conflict = bool(known)
     if conflict and not keep_conflict:
         return Disposition.CONFLICT, [file for _, file in known]

@@ -56,7 +56,7 @@ def deliver_all(node: Node) -> None:
 
 def files_of(node: Node) -> list[str]:
     """Everything that lies in the spool."""
-    return sorted(str(path.relative_to(node.spool.root)) for path in node.spool.root.glob("*/*"))
+    return sorted(str(path.relative_to(node.spool.root)) for path in node.spool.root.rglob("*") if path.is_file())
 
 
 def state_of(node: Node, series_id: int) -> str:

@@ -176,7 +176,7 @@ def test_half_a_backup_is_none(node, clock, slice_files, tmp_path):
     (tmp_path / "half" / "backup.json").unlink()
     with pytest.raises(ConfigError, match="came to its end"):
         restored(tmp_path, tmp_path / "half", clock, "a")
-    next((tmp_path / "copy" / "spool" / "slices").iterdir()).unlink()
+    next((tmp_path / "copy" / "spool" / "slices").rglob("*.dcm")).unlink()
     with pytest.raises(PermanentError, match="missing"):
         restored(tmp_path, tmp_path / "copy", clock, "b")
     assert not (tmp_path / "b" / "worklist.sqlite").exists(), "no node starts from that"

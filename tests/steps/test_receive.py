@@ -8,8 +8,10 @@ from pydicom.uid import RLELossless
 
 from ichnode.dicom.access import Peer
 from ichnode.errors import BadObject, DiskFull, TransientError
+from ichnode.steps import receive
 from ichnode.steps.backup import backup
 from ichnode.steps.receive import receive_slice
+from ichnode.storage import shelves
 from ichnode.worklist import receipts, schema
 from tests.made import events, rows
 from tests.steps.spooled import altered, as_received, encoded, put
@@ -47,6 +49,35 @@ def test_an_urgent_peer_makes_the_study_urgent_and_so_does_what_its_images_say(n
 def test_sent_twice_is_there_once(node, slice_files):
     assert [receive_slice(node, as_received(slice_files[0])) for _ in range(3)] == [0, 0, 0]
     assert len(rows(node.worklist, schema.instances)) == len(list(node.spool.slices())) == 1
+
+
+def test_sent_again_on_another_day_it_is_there_once(node, slice_files, monkeypatch):
+    receive_slice(node, as_received(slice_files[0]))
+    before = list(node.spool.slices())
+    tomorrow = shelves.time.time() + 86400
+    monkeypatch.setattr(shelves.time, "time", lambda: tomorrow)
+    assert receive_slice(node, as_received(slice_files[0])) == 0
+    assert list(node.spool.slices()) == before
+    assert [row["file"] for row in rows(node.worklist, schema.instances)] == [before[0][0]]
+
+
+def test_a_second_copy_that_got_a_row_meanwhile_stays(node, slice_files, monkeypatch):
+    """Retention takes the first copy in this moment, and another association brings the slice once more."""
+    receive_slice(node, as_received(slice_files[0]))
+    tomorrow = shelves.time.time() + 86400
+    monkeypatch.setattr(shelves.time, "time", lambda: tomorrow)
+    drop = receive._drop
+
+    def dropped(_, file):
+        with node.worklist.write() as tx:
+            tx.execute(schema.instances.delete())
+        assert receive_slice(node, as_received(slice_files[0])) == 0
+        drop(node, file)
+
+    monkeypatch.setattr(receive, "_drop", dropped)
+    assert receive_slice(node, as_received(slice_files[0])) == 0
+    (row,) = rows(node.worklist, schema.instances)
+    assert node.spool.holds(row["file"])
 
 
 def test_sent_again_by_another_sender_the_file_stays_as_its_row_says(node, slice_files, tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +25,7 @@ def spool(tmp_path):
 
 def test_a_slice_lies_under_its_digest(spool):
     name = spool.put_slice(META, DATA, DIGEST)
-    assert name == f"slices/{DIGEST}.dcm"
+    assert re.fullmatch(rf"slices/\d{{4}}-\d\d-\d\d/{DIGEST}\.dcm", name)
     assert spool.path(name).read_bytes() == META + DATA
     assert list(spool.slices()) == [(name, 5300)]
 
@@ -51,7 +52,8 @@ def test_permissions_do_not_depend_on_the_umask(tmp_path):
     finally:
         os.umask(old)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert (spool.root / "slices").stat().st_mode & 0o777 == 0o700
+    for folder in (spool.root / "slices", path.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_same_again_is_not_written_again(spool, monkeypatch):
@@ -63,7 +65,7 @@ def test_the_same_again_is_not_written_again(spool, monkeypatch):
     after = spool.path(name).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     spool.settle(name)
-    assert synced == [spool.path(name).parent]  # the name is durable for this caller as well
+    assert synced == [os.fspath(spool.path(name).parent)]  # the name is durable for this caller as well
 
 
 @pytest.mark.parametrize("other", [META[:-2], META + b"more"], ids=["shorter", "longer"])
@@ -108,7 +110,7 @@ def test_a_name_is_durable_for_everyone_who_settles_it(spool, monkeypatch):
         go_on.set()
         for future in [first, *rest]:
             future.result(120)
-    assert syncs == [spool.root / "slices"] * 2
+    assert syncs == [os.fspath(spool.path(names[0]).parent)] * 2
 
 
 def test_a_name_that_cannot_be_settled_is_said_so_to_everyone(spool, monkeypatch):
@@ -149,6 +151,8 @@ def test_the_same_slice_from_many_at_once(spool):
     [
         "../../etc/passwd", "/etc/passwd", "slices/../../x", f"slices/../slices/{DIGEST}.dcm", "", ".",
         f"other/{DIGEST}.dcm", f"slices/{DIGEST}.dcm\n", "slices/1.2.3.dcm", f"slices/ab/{DIGEST}.dcm",
+        f"slices/2026-01-01/../{DIGEST}.dcm", f"slices/2026-01-01/2026-01-02/{DIGEST}.dcm",
+        f"reports/2026-01-01/{DIGEST}.dcm",
     ],
 )  # fmt: skip
 def test_no_name_leads_out(spool, name):
