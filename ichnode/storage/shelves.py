@@ -1,9 +1,9 @@
-"""Where slices lie: a directory a day, by the day (UTC) on which they came.
+"""Where files of the spool lie: a directory a day, by the day (UTC) on which they came or were made.
 
 ext4 refused the next name after some five million in one directory, as if the disk were full: the index of a
 directory has two levels, unless the file system was made with `large_dir`. A tree by the digest's leading digits would
 be the usual answer, but the names of slices that arrive together are made durable by one fsync of their common
-directory, and a tree needs one for nearly every slice (a fifth less speed at four associations). Slices of an older
+directory, and a tree needs one for nearly every slice (a fifth less speed at four associations). Files of an older
 version of the node lie in no shelf, and stay there.
 """
 
@@ -18,23 +18,24 @@ from pathlib import Path
 
 from ichnode.storage.atomic import sync_directory
 
-SLICES = "slices"
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _DAY_S = 86400
 _SHELF = re.compile(DAY)
 
 
 class Shelves:
-    """The shelves below one folder.
+    """The shelves of one kind of file.
 
     Parameters
     ----------
     root : Path
-        Of the spool; its folder for slices exists.
+        Of the spool.
+    kind : str
+        Name of the folder below it, which exists.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._slices = os.fspath(root / SLICES)
+    def __init__(self, root: Path, kind: str) -> None:
+        self._kind, self._folder = kind, os.fspath(root / kind)
         self._open = (-1, "")
 
     def today(self) -> str:
@@ -49,17 +50,17 @@ class Shelves:
 
     def _opened(self, number: int) -> str:
         day = _day(number)
-        Path(self._slices, day).mkdir(mode=0o700, exist_ok=True)
-        sync_directory(self._slices)  # also where another process made it: that one may not have come so far yet
-        self._open = (number, f"{SLICES}/{day}")
+        Path(self._folder, day).mkdir(mode=0o700, exist_ok=True)
+        sync_directory(self._folder)  # also where another process made it: that one may not have come so far yet
+        self._open = (number, f"{self._kind}/{day}")
         return self._open[1]
 
     def all(self) -> Iterator[str]:
-        """Yield the folders that slices lie in, relative to the root."""
-        yield SLICES
-        with os.scandir(self._slices) as entries:
+        """Yield the folders that files lie in, relative to the root."""
+        yield self._kind
+        with os.scandir(self._folder) as entries:
             days = sorted(entry.name for entry in entries if _SHELF.fullmatch(entry.name) and entry.is_dir())
-        yield from (f"{SLICES}/{day}" for day in days)
+        yield from (f"{self._kind}/{day}" for day in days)
 
     def forget(self, folder: Path) -> bool:
         """Remove a shelf that is empty, unless something may just be put there; tell whether it is gone."""
@@ -69,7 +70,7 @@ class Shelves:
             folder.rmdir()
         if folder.exists():
             return False
-        sync_directory(self._slices)
+        sync_directory(self._folder)
         return True
 
 

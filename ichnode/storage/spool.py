@@ -3,8 +3,8 @@
 ::
 
     <root>/slices/<day>/<digest>.dcm
-    <root>/reports/<digest>.dcm
-    <root>/heat/<digest>.npz
+    <root>/reports/<day>/<digest>.dcm
+    <root>/heat/<day>/<digest>.npz
 
 Names never come from the network. Why a day: `ichnode.storage.shelves`.
 """
@@ -14,18 +14,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from ichnode.core.group import Group
 from ichnode.errors import PermanentError
 from ichnode.storage.atomic import is_leftover, sync_directory, write_durable
-from ichnode.storage.shelves import DAY, SLICES, Shelves
+from ichnode.storage.shelves import DAY, Shelves
 
-_REPORTS, _HEAT = "reports", "heat"
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(rf"({SLICES}(/{DAY})?|{_REPORTS})/[0-9a-f]{{64}}\.dcm|{_HEAT}/[0-9a-f]{{64}}\.npz")
+_SLICES, _REPORTS, _HEAT = "slices", "reports", "heat"
+_FILE = re.compile(r"[0-9a-f]{64}\.(dcm|npz)")
+_NAME = re.compile(rf"({_SLICES}|{_REPORTS})(/{DAY})?/[0-9a-f]{{64}}\.dcm|{_HEAT}(/{DAY})?/[0-9a-f]{{64}}\.npz")
 
 
 class Spool:
@@ -43,12 +43,12 @@ class Spool:
         self._root = os.fspath(self.root)
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
-        for kind in (SLICES, _REPORTS, _HEAT):
+        for kind in (_SLICES, _REPORTS, _HEAT):
             (self.root / kind).mkdir(mode=0o700, exist_ok=True)
             sync_directory(self.root / kind)
         sync_directory(self.root)
         sync_directory(self.root.parent)
-        self._shelves = Shelves(self.root)
+        self._shelves = {kind: Shelves(self.root, kind) for kind in (_SLICES, _REPORTS, _HEAT)}
 
     def put_slice(self, meta: bytes, encoded: bytes | bytearray, digest: str) -> str:
         """Store the content of one received instance durably; its name is durable only after `settle`.
@@ -77,13 +77,16 @@ class Spool:
         DiskFull, OSError
             Nothing was stored.
         """
+        return self._in_shelf(_SLICES, lambda shelf: self._put_slice(shelf, meta, encoded, digest))
+
+    def _in_shelf(self, kind: str, put: Callable[[str], str]) -> str:
         try:
-            return self._put_slice(self._shelves.today(), meta, encoded, digest)
+            return put(self._shelves[kind].today())
         except FileNotFoundError:
-            return self._put_slice(self._shelves.reopened(), meta, encoded, digest)
+            return put(self._shelves[kind].reopened())
 
     def _put_slice(self, shelf: str, meta: bytes, encoded: bytes | bytearray, digest: str) -> str:
-        name, path = self._place(shelf, digest)
+        name, path = self._place(shelf, f"{digest}.dcm")
         if not _ends_with(path, encoded):
             # Asked again before it gets its name: another association may have been as far a moment earlier.
             write_durable(path, meta, encoded, sync_name=False, unless=lambda: _ends_with(path, encoded))
@@ -98,20 +101,23 @@ class Spool:
 
     def put_report(self, content: bytes, digest: str) -> str:
         """Store one object to be sent, a whole Part 10 file with the SHA-256 `digest`; return its name."""
-        return self._put(_REPORTS, content, digest)
+        return self._put(_REPORTS, content, f"{digest}.dcm")
 
     def put_heat(self, content: bytes, digest: str) -> str:
         """Store the heat maps of one result, `content` with the SHA-256 `digest`; return their name."""
-        return self._put(_HEAT, content, digest)
+        return self._put(_HEAT, content, f"{digest}.npz")
 
-    def _put(self, kind: str, content: bytes, digest: str) -> str:
-        name, path = self._place(kind, digest)
-        if _is_there(path, len(content)):
-            os.utime(path)  # a file that is no row's and old is swept; this one is about to get one
-            sync_directory(self.root / kind)
-        else:
-            write_durable(path, content)
-        return name
+    def _put(self, kind: str, content: bytes, called: str) -> str:
+        def put(shelf: str) -> str:
+            name, path = self._place(shelf, called)
+            if _is_there(path, len(content)):
+                os.utime(path)  # a file that is no row's and old is swept; this one is about to get one
+                sync_directory(os.path.dirname(path))
+            else:
+                write_durable(path, content)
+            return name
+
+        return self._in_shelf(kind, put)
 
     def path(self, name: str) -> Path:
         """Return where `name` lies.
@@ -145,18 +151,14 @@ class Spool:
                 freed += path.stat().st_size
                 path.unlink()
         for folder in {path.parent for path in paths}:
-            if folder.exists() and not self._shelves.forget(folder):
+            kind = folder.relative_to(self.root).parts[0]
+            if folder.exists() and not self._shelves[kind].forget(folder):
                 sync_directory(folder)
         return freed
 
     def made_before(self, at: float) -> Iterator[str]:
         """Yield the reports and heat maps that were last put before `at`, in seconds since the epoch."""
-        for kind in (_REPORTS, _HEAT):
-            with os.scandir(self.root / kind) as entries:
-                for entry in entries:
-                    name = f"{kind}/{entry.name}"
-                    if _NAME.fullmatch(name) and entry.stat().st_mtime < at:
-                        yield name
+        yield from (name for name, facts in self._files(_REPORTS, _HEAT) if facts.st_mtime < at)
 
     def slices(self, before: float | None = None) -> Iterator[tuple[str, int]]:
         """Yield name and size in bytes of every stored instance, for the adoption of files without a row.
@@ -166,20 +168,22 @@ class Spool:
         before : float or None
             Only what was stored before that time, in seconds since the epoch.
         """
-        for folder in self._shelves.all():
+        for name, facts in self._files(_SLICES):
+            if before is None or facts.st_mtime < before:
+                yield name, facts.st_size
+
+    def _files(self, *kinds: str) -> Iterator[tuple[str, os.stat_result]]:
+        for folder in (folder for kind in kinds for folder in self._shelves[kind].all()):
             for entry in self._entries(folder):
                 name = f"{folder}/{entry.name}"
-                if _NAME.fullmatch(name) is None:
-                    continue
-                with suppress(FileNotFoundError):  # removed meanwhile
-                    facts = entry.stat()
-                    if before is None or facts.st_mtime < before:
-                        yield name, facts.st_size
+                if _NAME.fullmatch(name):
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        yield name, entry.stat()
 
     def sweep_temporary(self) -> int:
         """Remove what writers that died left half written; return how many. Complete files are never touched."""
         swept = 0
-        for folder in (*self._shelves.all(), _REPORTS, _HEAT):
+        for folder in (folder for shelves in self._shelves.values() for folder in shelves.all()):
             for entry in self._entries(folder):
                 if entry.name.startswith(".") and is_leftover(Path(entry.path)):
                     Path(entry.path).unlink(missing_ok=True)
@@ -210,10 +214,10 @@ class Spool:
             raise PermanentError(f"{name!r} is not the name of a file in the spool.", "SPOOL_NAME")
         return f"{self._root}/{name}"
 
-    def _place(self, kind: str, digest: str) -> tuple[str, str]:
-        if _DIGEST.fullmatch(digest) is None:
-            raise PermanentError(f"{digest!r} is not a SHA-256 in hexadecimal.", "SPOOL_NAME")
-        name = f"{kind}/{digest}.{'npz' if kind == _HEAT else 'dcm'}"
+    def _place(self, shelf: str, called: str) -> tuple[str, str]:
+        if _FILE.fullmatch(called) is None:
+            raise PermanentError(f"{called!r} is not a SHA-256 in hexadecimal.", "SPOOL_NAME")
+        name = f"{shelf}/{called}"
         return name, f"{self._root}/{name}"
 
 

@@ -357,7 +357,7 @@ def test_what_attempts_left_behind_is_swept_after_a_day(node, clock, slice_files
     stray = node.spool.path(node.spool.put_report(b"of an attempt that died", "a" * 64))
     young = node.spool.path(node.spool.put_report(b"of an attempt that goes on", "b" * 64))
     now = clock().timestamp()
-    for path in (*(node.spool.root / "reports").iterdir(), *(node.spool.root / "heat").iterdir()):
+    for path in (*(node.spool.root / "reports").rglob("*.dcm"), *(node.spool.root / "heat").rglob("*.npz")):
         os.utime(path, (now - 2 * DAY_S,) * 2)
     os.utime(young, (now - 60,) * 2)
     assert sweep_strays(node) == 1

@@ -32,7 +32,7 @@ def test_a_slice_lies_under_its_digest(spool):
 
 def test_a_report_lies_elsewhere_and_is_not_adopted(spool):
     name = spool.put_report(DATA, DIGEST)
-    assert name == f"reports/{DIGEST}.dcm"
+    assert re.fullmatch(rf"reports/\d{{4}}-\d\d-\d\d/{DIGEST}\.dcm", name)
     assert spool.path(name).read_bytes() == DATA
     assert list(spool.slices()) == []
 
@@ -152,7 +152,7 @@ def test_the_same_slice_from_many_at_once(spool):
         "../../etc/passwd", "/etc/passwd", "slices/../../x", f"slices/../slices/{DIGEST}.dcm", "", ".",
         f"other/{DIGEST}.dcm", f"slices/{DIGEST}.dcm\n", "slices/1.2.3.dcm", f"slices/ab/{DIGEST}.dcm",
         f"slices/2026-01-01/../{DIGEST}.dcm", f"slices/2026-01-01/2026-01-02/{DIGEST}.dcm",
-        f"reports/2026-01-01/{DIGEST}.dcm",
+        f"reports/2026-01-01/{DIGEST}.npz", f"heat/2026-01-01/{DIGEST}.dcm",
     ],
 )  # fmt: skip
 def test_no_name_leads_out(spool, name):
