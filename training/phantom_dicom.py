@@ -121,7 +121,7 @@ def _slice(phantom: Phantom, index: int, series: tuple[str, ...]) -> Dataset:
     ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = "20200101"
     ds.StudyTime = ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = "120000"
     ds.StudyID, ds.ReferringPhysicianName = str(phantom.seed), ""
-    ds.Modality, ds.Manufacturer, ds.ManufacturerModelName = "CT", "ichnode", "Head phantom"
+    ds.Modality, ds.Manufacturer, ds.ManufacturerModelName = "CT", "ichnode", "Synthetic head"
     ds.BodyPartExamined, ds.ScanOptions = "HEAD", "AXIAL MODE"
     ds.KVP, ds.SliceThickness, ds.GantryDetectorTilt = "120", f"{protocol.thickness_mm:g}", f"{protocol.tilt_deg:g}"
     ds.PatientPosition, ds.AcquisitionNumber, ds.InstanceNumber = "HFS", 1, index + 1

@@ -41,15 +41,14 @@ def command(
     from rich.progress import Progress
 
     from ichnode.dicom.deidentified import Options
+    from ichnode.errors import PermanentError
     from ichnode.steps.export import check_stays, export, export_key
     from ichnode.steps.node import existing_node
-    from ichnode.steps.outcomes import read_outcomes
     from ichnode.worklist import views
 
     if bool(studies) == everything:
         raise click.UsageError("Name studies, or say --all.")
     check_stays(out, key, outcomes)
-    reported = read_outcomes(outcomes) if outcomes else []
     node = existing_node(settings)
     with node.worklist.read() as tx:
         found = {text: views.find_study(tx, text) for text in studies}
@@ -58,12 +57,15 @@ def command(
         click.echo("No such study in the worklist; `ichnode worklist` lists what there is.", err=True)
         return 1
     options = Options(dates == "move", characteristics, device, descriptors)
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("series", total=None)
-        done = export(
-            node, chosen, out, export_key(node, key), options,
-            lambda ready, of: progress.update(task, completed=ready, total=of), reported,
-        )  # fmt: skip
+    try:
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("series", total=None)
+            done = export(
+                node, chosen, out, export_key(node, key), options,
+                lambda ready, of: progress.update(task, completed=ready, total=of), outcomes,
+            )  # fmt: skip
+    except OSError as error:
+        raise PermanentError(f"{error.filename or out}: {error.strerror}. Take another --out, or make room.") from error
     click.echo(f"{done.files} objects of {done.series} series, {done.labels} lines of labels: {out}")
     if done.outcomes.elsewhere:
         click.echo(f"{done.outcomes.elsewhere} outcomes are of studies of which nothing is in the export.", err=True)
@@ -72,6 +74,8 @@ def command(
                    "Name these studies by study_instance_uid.", err=True)  # fmt: skip
     for study, why in done.refused:
         click.echo(f"left out of study {study}: {why}", err=True)
-    if not done.series:
+    if done.series < done.analysed:
+        click.echo(f"Nothing is in the export of {done.analysed - done.series} of {done.analysed} series.", err=True)
+    if not done.analysed:
         click.echo("No series of these was analysed.", err=True)
     return 1 if done.refused or not done.series else 0

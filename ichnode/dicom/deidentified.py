@@ -152,14 +152,15 @@ def deidentified(source: Dataset, pseudonyms: Pseudonyms, options: Options) -> D
 def identifiers(source: Dataset) -> set[str]:
     """Return, in capitals, what of the original must not stand in any text of the copy.
 
-    Names by their parts, of four characters at least: shorter ones stand in many a word. An institution by its whole
-    name, since it may be called after a manufacturer.
+    Names by their parts, of four characters at least: shorter ones stand in many a word. Not those that are words of
+    any head CT: a patient called Head is not named by the body part. An institution by its whole name, since it may be
+    called after a manufacturer.
     """
     found: set[str] = set()
     for name in _NAMES:
         text = str(source.get(name, "") or "").upper()
         parts = [text] if name == "InstitutionName" else re.split(r"[\^=\\,;\s]+", text)
-        found.update(part for part in parts if len(part) >= 4 and any(map(str.isalnum, part)))
+        found.update(part for part in parts if len(part) >= 4 and part not in _WORDS and any(map(str.isalnum, part)))
     return found
 
 

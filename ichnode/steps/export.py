@@ -20,9 +20,9 @@ from ichnode.dicom.deidentified import Options, deidentified
 from ichnode.errors import BadObject, ConfigError
 from ichnode.steps.assemble import look_at
 from ichnode.steps.export_outcomes import Joined, join
-from ichnode.steps.labels import patient_digest
+from ichnode.steps.labels import gather, patient_digest, split
 from ichnode.steps.node import Node
-from ichnode.steps.outcomes import Reported
+from ichnode.steps.outcomes import read_outcomes
 from ichnode.steps.report import installation_id
 from ichnode.storage.atomic import write_durable
 from ichnode.worklist import assembly, audit, feedback, lab, views
@@ -41,6 +41,9 @@ class Exported:
     Attributes
     ----------
     series, files : int
+        That were written.
+    analysed : int
+        Series that there were to write.
     labels : int
         Lines of the labels' table.
     refused : tuple of (int, str)
@@ -51,6 +54,7 @@ class Exported:
 
     series: int
     files: int
+    analysed: int
     labels: int
     refused: tuple[tuple[int, str], ...]
     outcomes: Joined
@@ -89,14 +93,14 @@ def check_stays(out: Path, *files: Path | None) -> None:
 
 def export(
     node: Node, study_ids: Sequence[int], out: Path, pseudonyms: Pseudonyms, options: Options,
-    tell: Callable[[int, int], None], reported: Sequence[Reported] = (),
+    tell: Callable[[int, int], None], reports: Path | None = None,
 ) -> Exported:  # fmt: skip
     """Write the analysed series of some studies, one folder a patient and series, and ``labels.csv``.
 
     Each series is entered in the audit journal before it is written. What is written is the same every time, so that an
     export that was stopped is simply started again. An object that may not leave is left out with its reason, and the
     rest goes on. Patients of the frozen test set are marked as such (``split``), so that they teach nothing elsewhere
-    that is to be judged here.
+    that is to be judged here; whoever of the labelled has no part yet gets one before the labels leave.
 
     Parameters
     ----------
@@ -105,14 +109,23 @@ def export(
         Folder; made where it does not exist.
     tell : callable
         Called after each series with (done, of).
-    reported : sequence of Reported
-        What reports said of studies; those of exported ones go into ``labels.csv``.
+    reports : Path or None
+        CSV of what reports said of studies, see `ichnode.steps.outcomes`; those of exported ones go into ``labels.csv``.
+
+    Raises
+    ------
+    ConfigError
+        The CSV cannot be used; nothing is written then.
+    OSError
+        The folder cannot be made or written to.
     """
+    reported = read_outcomes(reports) if reports else []
+    parts = split(node, gather(node, reports))
     out.mkdir(parents=True, exist_ok=True)
     with node.worklist.read() as tx:
         series = views.analysed_series(tx, study_ids)
         words = {one.series_id: one for one in feedback.taught(tx)}
-        whose, parts = lab.patients_of(tx, [study_id for study_id, _ in series]), lab.parts(tx)
+        whose = lab.patients_of(tx, [study_id for study_id, _ in series])
     owner = installation_id(node.settings.node.data.resolve())
     judges = {study for study, named in whose.items() if parts.get(patient_digest(owner, *named)) == TEST}
     rows: list[Mapping[str, str]] = []
@@ -134,7 +147,7 @@ def export(
     outcomes = join(node, reported, there, pseudonyms)
     rows += outcomes.rows
     _write_labels(out / LABELS, rows)
-    return Exported(len(series), files, len(rows), tuple(refused), outcomes)
+    return Exported(len(there), files, len(series), len(rows), tuple(refused), outcomes)
 
 
 def _series(
@@ -143,7 +156,7 @@ def _series(
     """Write the slices that were read, in their order; scouts, dose pages and the like stay here."""
     slices: tuple[Slice, ...] = tuple(f.slice for f in filed)
     names = dict.fromkeys(filed[index].file for index in look_at(slices, node.selection).geometry.order)
-    written, refused = 0, []
+    written, refused = 0, dict[str, list[int]]()
     for number, name in enumerate(names, 1):
         try:
             with warnings.catch_warnings():
@@ -153,13 +166,26 @@ def _series(
                 content = encoded(copy)
         except (BadObject, OSError, ValueError, AttributeError, NotImplementedError) as error:
             why = error.sentence if isinstance(error, BadObject) else "The object cannot be written anew."
-            refused.append(f"slice {number}: {why}")
+            refused.setdefault(why, []).append(number)
             continue
         folder = out / str(copy.PatientID) / str(copy.SeriesInstanceUID).rpartition(".")[2]
         folder.mkdir(parents=True, exist_ok=True)
         write_durable(folder / f"{number:04d}.dcm", content)
         written += 1
-    return written, refused
+    return written, [f"{_slices(numbers, len(names))}: {why}" for why, numbers in refused.items()]
+
+
+def _slices(numbers: Sequence[int], of: int) -> str:
+    if len(numbers) == of:
+        return f"all {of} slices"
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    said = ", ".join(f"{one[0]} to {one[-1]}" if len(one) > 1 else str(one[0]) for one in runs)
+    return f"slice{'s' * (len(numbers) > 1)} {said}"
 
 
 def _labels(word: Taught, pseudonyms: Pseudonyms) -> list[Mapping[str, str]]:

@@ -54,6 +54,7 @@ def test_what_is_exported_names_nobody_and_teaches_the_lab(received, data, ichno
     out = tmp_path / "out"
     done = ichnode("export", "--data", data, "--all", "--descriptors", "--out", out)
     assert done.code == 1 and "left out of study 1: slice 8: The image says that text is burned" in done.err
+    assert "Nothing is in the export of" not in done.err
     assert "57 objects of 2 series, 2 lines of labels" in done.out
     files = sorted(out.rglob("*.dcm"))
     assert len(files) == 57, "29 and 29, without the scouts, and one refused"
@@ -120,6 +121,41 @@ def test_an_accession_number_of_two_patients_says_nothing(received, data, ichnod
     file.write_text("accession,any\nACC-8812,1\n")
     done = ichnode("export", "--data", data, "--all", "--outcomes", file, "--out", tmp_path / "out")
     assert "1 outcomes were left out: several patients" in done.err and "2 lines of labels" in done.out
+
+
+def test_who_is_to_judge_here_is_settled_before_the_labels_leave(received, data, ichnode, tmp_path):
+    with received.worklist.write() as tx:
+        tx.execute(schema.studies.update().where(schema.studies.c.id == 2).values(patient_id="PAT-OTHER"))
+    file = tmp_path / "reports.csv"
+    file.write_text("study_instance_uid,any\n1.2.840.55.2,0\n")
+    ichnode("export", "--data", data, "--out", tmp_path / "out", "--outcomes", file, "2")
+    settled = {row["patient"] for row in rows(received.worklist, model_tables.lab_patients)}
+    assert settled == set(labels.gather(received, file).bleeds) and len(settled) == 2
+
+
+def test_what_was_left_out_is_told_in_a_line_and_counts_for_nothing(received, data, ichnode, tmp_path):
+    with received.worklist.read() as tx:
+        files = {str(one.file) for one in assembly.filed_slices(tx, 1)}
+    for name in files:
+        path = received.spool.path(name)
+        ds = dcmread(path)
+        ds.ManufacturerModelName = "Scanner of Kowalski"
+        path.unlink()
+        save(ds, path)
+    done = ichnode("export", "--data", data, "--all", "--out", tmp_path / "out")
+    why = "Something that identifies the patient stands in ManufacturerModelName."
+    left_out = [line for line in done.err.splitlines() if why in line]
+    assert left_out == [f"left out of study 1: slices 1 to 7, 9 to 29: {why}"]
+    assert "29 objects of 1 series, 0 lines of labels" in done.out
+    assert "Nothing is in the export of 1 of 2 series." in done.err and done.code == 1
+
+
+def test_where_nothing_can_be_written_it_says_so(received, data, ichnode, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = ichnode("export", "--data", data, "--all", "--out", tmp_path / "file" / "out")
+    assert done.code == 1 and done.err.splitlines()[-1] == (
+        f"{tmp_path / 'file' / 'out'}: Not a directory. Take another --out, or make room."
+    )
 
 
 @pytest.mark.parametrize("option", ["--key", "--outcomes"])

@@ -155,6 +155,17 @@ def test_options_keep_what_they_say_and_say_that_they_do():
     assert plain.PatientIdentityRemoved == "YES" and plain[0x00280302].value == "YES"
 
 
+@pytest.mark.parametrize(("name", "leaves"), [("HEAD^BRAIN", True), ("SOMATOM^ADA", False)])
+def test_a_patient_called_as_what_is_imaged_may_leave(name, leaves):
+    ds = as_read(ct_dataset())
+    ds.PatientName, ds.BodyPartExamined, ds.ManufacturerModelName = name, "HEAD", "Somatom"
+    if leaves:
+        assert deidentified(ds, KEY, EVERY).BodyPartExamined == "HEAD"
+    else:
+        with pytest.raises(BadObject):
+            deidentified(ds, KEY, EVERY)
+
+
 def test_what_may_not_leave_is_refused():
     with pytest.raises(BadObject, match="burned") as burned:
         deidentified(as_read(ct_dataset(BurnedInAnnotation="YES")), KEY, Options())
