@@ -10,6 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from ichnode.cron import cron_trigger
 from ichnode.log import get_logger
+from ichnode.steps.lab_process import paced
 from ichnode.steps.node import Node
 from ichnode.steps.retrain import retrain
 from ichnode.tick import Tick
@@ -44,14 +45,10 @@ def schedule_retraining(
 def _retrain(node: Node, stopping: threading.Event, leads: Callable[[], bool]) -> None:
     if not leads():
         return
-    last = ""
 
     def told(stage: str, done: int, of: int) -> None:
-        nonlocal last
-        if stage != last or done == of:
-            log.info("retrain.progress", stage=stage, done=done, of=of)
-        last = stage
+        log.info("retrain.progress", stage=stage, done=done, of=of)
 
     log.info("retrain.begins")
-    made = retrain(node, audit.NODE, node.settings.retrain.outcomes_file, told, stopping=stopping)
+    made = retrain(node, audit.NODE, node.settings.retrain.outcomes_file, paced(told), stopping=stopping)
     log.info("retrain.ended", model=made.digest[:12], passed=made.judgement["passed"])

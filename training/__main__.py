@@ -48,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except IchnodeError as error:
         sys.stderr.write(f"{error.sentence}\n")
         return 2 if isinstance(error, ConfigError) else 1
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"{error.filename or 'A file'}: {error.strerror or error}.\n")
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("Stopped.\n")
         return 1

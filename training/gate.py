@@ -122,7 +122,7 @@ def phantoms(active: Any, candidate: Any) -> Check:
             worse.append(f"{name} {candidate.sensitivity[name]:.2f} instead of {active.sensitivity[name]:.2f}")
     if candidate.specificity["any"] < active.specificity["any"] - PHANTOM_DROP:
         worse.append(f"specificity {candidate.specificity['any']:.2f} instead of {active.specificity['any']:.2f}")
-    said = "finds fewer bleeds in phantoms: " + "; ".join(worse) if worse else "finds as many bleeds in phantoms"
+    said = "is worse on phantoms: " + "; ".join(worse) if worse else "is not worse on phantoms"
     figures = {
         who: {"sensitivity": judged.sensitivity, "specificity": judged.specificity["any"]}
         for who, judged in (("active", active), ("candidate", candidate))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         held: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
+    except (
+        OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, LookupError,
+        ValueError, TypeError, AttributeError, struct.error,
+    ) as error:  # fmt: skip  # the last ones: of bytes that are taken for a pickle
         raise StartError(f"{path} is no file of weights that can be read safely.") from error
     for key in ("state_dict", "model"):
         held = held.get(key, held) if isinstance(held, dict) else held

@@ -12,6 +12,7 @@ import torch
 from torch import distributed
 
 from ichnode.errors import PermanentError
+from ichnode.inference.device import device_of
 
 if TYPE_CHECKING:
     from .learner import Learner
@@ -103,13 +104,16 @@ def processes(device: str = "auto") -> Iterator[Processes]:
     ----------
     device : str
         ``"auto"`` takes a GPU for each process where there is one, else the CPU; or a torch device.
+
+    Raises
+    ------
+    ConfigError
+        There is no such device.
     """
     rank, count, here = (int(os.environ.get(name, at)) for name, at in _TORCHRUN)
-    if device == "auto":
-        device = f"cuda:{here}" if torch.cuda.is_available() else "cpu"
-    chosen = torch.device(device)
+    chosen = device_of(device)
     if chosen.type == "cuda":
-        chosen = torch.device("cuda", here if chosen.index is None else chosen.index)
+        chosen = device_of(f"cuda:{here if chosen.index is None else chosen.index}")
         torch.cuda.set_device(chosen)
     if count == 1:
         yield Processes(device=chosen)

@@ -198,6 +198,8 @@ class Recipe:
         """Refuse what cannot be run; `ValueError`."""
         if (self.optimisation.epochs is None) == (self.optimisation.steps is None):
             raise ValueError("optimisation: give either epochs or steps.")
+        if (self.optimisation.epochs or self.optimisation.steps or 0) <= 0:
+            raise ValueError("optimisation: epochs and steps are above 0.")
         if self.preprocessing.channels != self.architecture.channels:
             raise ValueError(
                 f"preprocessing.neighbours makes {self.preprocessing.channels} channels, architecture.channels says "

@@ -49,9 +49,21 @@ def split_patients(
     for group in groups.values():
         counts = {part: sum(parts.get(patient) == part for patient in group) for part in shares}
         total = sum(patient not in parts or shares.get(parts[patient], 0) > 0 for patient in group)
+        wanted = _wanted(shares, counts, total)
         for patient in group:
             if patient not in parts:
-                part = max(shares, key=lambda name: shares[name] * total - counts[name])
+                part = max(shares, key=lambda name: wanted[name] - counts[name])
                 parts[patient] = part
                 counts[part] += 1
     return parts
+
+
+def _wanted(shares: Mapping[str, float], counts: Mapping[str, int], total: int) -> dict[str, float]:
+    """Return how many of a group each part is to have; what one has too many goes off all others in proportion."""
+    wanted = {part: shares[part] * total for part in shares}
+    rest, left = {part for part in shares if shares[part] > 0}, total
+    while full := {part for part in rest if counts[part] > wanted[part]}:
+        rest -= full
+        left -= sum(counts[part] for part in full)
+        wanted |= {part: left * shares[part] / sum(shares[name] for name in rest) for part in rest}
+    return wanted

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ichnode.cli.options import config_option, settings_from
-from ichnode.cli.retrain import print_checks
+from ichnode.cli.retrain import print_checks, say_verdict
 
 if TYPE_CHECKING:
     from ichnode.steps.node import Node
@@ -96,7 +96,7 @@ def show(config: Path | None, data: Path | None, as_json: bool, card: bool, mode
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         _print(row)
-        _print_agreement(agreement)
+        _print_agreement(row, agreement)
 
 
 @_model_command
@@ -108,11 +108,18 @@ def import_(config: Path | None, data: Path | None, folder: Path) -> None:
     """
     node = _node(config, data)
     from ichnode.steps.register import IMPORT, take_in
+    from ichnode.worklist import models
     from ichnode.worklist.audit import terminal
 
     bundle, new = take_in(node, folder, IMPORT, by=terminal())
-    said = "is a candidate now" if new else "was there already"
-    click.echo(f"{bundle.name} {bundle.version}, digest {bundle.digest[:12]}, {said}.")
+    name = bundle.digest[:12]
+    with node.worklist.read() as tx:
+        row = models.model(tx, bundle.digest)
+    because = f", because: {row.rejected_because}" if row.rejected_because else ""
+    said = (
+        f"is a candidate now. Next: ichnode model judge {name}" if new else f"was there already: {row.state}{because}"
+    )
+    click.echo(f"{bundle.name} {bundle.version}, digest {name}, {said}")
 
 
 @_model_command
@@ -136,8 +143,7 @@ def judge(config: Path | None, data: Path | None, outcomes: Path | None, model: 
 
     with stages() as told:
         judgement = ask_the_gate(node, terminal(), model, outcomes or node.settings.retrain.outcomes_file, told)
-    print_checks(judgement)
-    return 0 if judgement["passed"] else 3
+    return say_verdict(judgement)
 
 
 @_model_command
@@ -186,7 +192,10 @@ def shadow(config: Path | None, data: Path | None, stop: bool, model: str | None
         load_bundle(node.models.path(row.digest))
         models.shadow(tx, node.now(), row.digest)
         audit.record(tx, node.now(), audit.terminal().name, "model.shadowed", model=row.digest)
-    click.echo(f"{row.name} {row.version}, digest {row.digest[:12]}, reads beside the active model from now on.")
+    click.echo(
+        f"{row.name} {row.version}, digest {row.digest[:12]}, reads beside the active model from now on. "
+        "How the two agree: ichnode model show shadow"
+    )
     return 0
 
 
@@ -240,7 +249,7 @@ def _print(row: ModelRow) -> None:
     click.echo(f"  {row.state}{', pinned by engine.bundle' if row.pinned else ''}; from {row.origin}")
     moments = {
         "registered": row.registered_at,
-        "shadow since": row.shadowed_at,
+        "shadow from": row.shadowed_at,
         "active since": row.activated_at,
         "retired": row.retired_at,
     }
@@ -259,8 +268,10 @@ def _print(row: ModelRow) -> None:
     print_checks(row.judgement)
 
 
-def _print_agreement(agreement: Agreement) -> None:
+def _print_agreement(row: ModelRow, agreement: Agreement) -> None:
     if not agreement.series and not agreement.failed:
+        if row.state == "shadow":
+            click.echo("  as a shadow: nothing read yet; it reads what is analysed from now on")
         return
     failed = f", {agreement.failed} could not be read" if agreement.failed else ""
     click.echo(f"  as a shadow: {agreement.series} series read{failed}")

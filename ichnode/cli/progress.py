@@ -1,4 +1,4 @@
-"""Progress of long work: a bar a stage in a terminal, a line a stage otherwise."""
+"""Progress of long work: a bar a stage in a terminal, lines otherwise."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from ichnode.steps.lab_process import paced
+
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _lines()
+        yield paced(lambda stage, done, of: click.echo(f"{stage}: {done} of {of}", err=True))
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bars:
@@ -28,15 +30,3 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[stage], completed=done, total=of)  # type: ignore[arg-type]
 
         yield told
-
-
-def _lines() -> Callable[[str, int, int], None]:
-    last = ""
-
-    def told(stage: str, done: int, of: int) -> None:
-        nonlocal last
-        if stage != last or done == of:
-            click.echo(f"{stage}: {done} of {of}", err=True)
-        last = stage
-
-    return told

@@ -56,12 +56,22 @@ def command(config: Path | None, data: Path | None, outcomes: Path | None, recip
 
 def _say(done: Retrained) -> int:
     _left_out(done.contradictory, done.shared, done.without_answer)
-    name = done.digest[:12]
-    print_checks(done.judgement)
-    if done.judgement["passed"]:
-        click.echo(f"The gate lets the candidate {name} through. Next: ichnode model shadow {name}, or promote {name}.")
+    return say_verdict(done.judgement)
+
+
+def say_verdict(judgement: dict[str, Any]) -> int:
+    """Print what the gate found and what can be done next; return the exit code."""
+    name = judgement["candidate"][:12]
+    print_checks(judgement)
+    if judgement["passed"]:
+        click.echo(
+            f"The gate lets the candidate {name} through. Next: ichnode model shadow {name}, or "
+            f"ichnode model promote {name}."
+        )
         return 0
-    click.echo(f"The gate does not let the candidate {name} through. `ichnode model show {name}` has its figures.")
+    click.echo(
+        f"The gate does not let the candidate {name} through. `ichnode model show {name} --json` has its figures."
+    )
     return 3
 
 
@@ -73,7 +83,7 @@ def print_checks(judgement: dict[str, Any]) -> None:
 
 def _left_out(contradictory: tuple[int, ...], shared: tuple[int, ...], without_answer: int) -> None:
     for studies, why in (
-        (contradictory, "reader and report say different things"),
+        (contradictory, "readers or reports say different things"),
         (shared, "their accession number is that of several patients (name them by study_instance_uid)"),
     ):
         if studies:

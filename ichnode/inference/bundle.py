@@ -152,7 +152,10 @@ def load_bundle(path: Path) -> Bundle:
         weights = (path / WEIGHTS).read_bytes()
         card = json.loads((path / CARD).read_text(encoding="utf-8"))
     except OSError as error:
-        raise BundleError(f"The model bundle {path} cannot be read: {error.strerror or error}.") from error
+        raise BundleError(
+            f"The model bundle {path} cannot be read: {Path(error.filename or path).name}: "
+            f"{error.strerror or error}. A bundle is a folder with {WEIGHTS} and {CARD}."
+        ) from error
     except ValueError as error:
         raise BundleError(f"The model bundle {path} has a {CARD} that is not JSON.") from error
     if not isinstance(card, dict):

@@ -19,6 +19,7 @@ from ichnode.inference.activation import class_activation, on_image, pulls, stag
 from ichnode.inference.agreement import compare, drawn_head
 from ichnode.inference.bundle import Bundle, load_bundle
 from ichnode.inference.computing import CPU_BATCH, CUDA_BATCH, NOT_HERE, Cnn, Computing, TorchCnn, faster_than_plain
+from ichnode.inference.device import device_of
 from ichnode.inference.memory import give_back, keep_memory
 from ichnode.inference.network import CnnLstm, load_state
 from ichnode.inference.preprocess import Prepared, channels, prepare, with_neighbours
@@ -88,12 +89,14 @@ class Engine:
         ------
         BundleError
             The bundle is missing, altered, or its weights do not fit the network its card names.
+        ConfigError
+            There is no such device.
         """
         bundle = load_bundle(path)
         if threads is not None:
             torch.set_num_threads(threads)
         keep_memory()
-        chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        chosen = device_of(device)
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False

@@ -110,7 +110,7 @@ def export(
     tell : callable
         Called after each series with (done, of).
     reports : Path or None
-        CSV of what reports said of studies, see `ichnode.steps.outcomes`; those of exported ones go into ``labels.csv``.
+        CSV of what reports said of studies, see `ichnode.steps.outcomes`; of exported ones it goes into ``labels.csv``.
 
     Raises
     ------

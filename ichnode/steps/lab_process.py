@@ -21,6 +21,20 @@ from ichnode.errors import PermanentError
 Told = Callable[[str, int, int], None]
 """Told a stage's name, how much is done, and of how much."""
 GRACE_S = 1.0
+TOLD_AGAIN_S = 30.0
+
+
+def paced(say: Told, every_s: float = TOLD_AGAIN_S) -> Told:
+    """Return what lets through the beginning and end of every stage, and in between a line every `every_s` seconds."""
+    last, at = "", 0.0
+
+    def told(stage: str, done: int, of: int) -> None:
+        nonlocal last, at
+        if stage != last or done == of or time.monotonic() - at >= every_s:
+            last, at = stage, time.monotonic()
+            say(stage, done, of)
+
+    return told
 
 
 def check_lab() -> None:

@@ -114,7 +114,7 @@ def existing_node(settings: Settings) -> Node:
     """
     if not has_run(settings):
         raise ConfigError(
-            f"There is no worklist in {settings.node.data}. "
+            f"There is no worklist in {settings.node.data.resolve()}. "
             "Give --config or --data of the node, or start it: ichnode serve."
         )
     return open_node(settings)

@@ -45,26 +45,37 @@ def read_outcomes(file: Path) -> list[Reported]:
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            names = {name: name.strip().lower() for name in reader.fieldnames or () if name}
-            _check(file, set(names.values()))
-            rows = [
-                (reader.line_num, {names[k]: (v or "").strip() for k, v in row.items() if k in names}) for row in reader
-            ]
+            reader = csv.reader(lines, strict=True)
+            columns = [name.strip().lower() for name in next(reader, [])]
+            _check(file, columns)
+            rows = [(reader.line_num, [value.strip() for value in row]) for row in reader if row]
     except OSError as error:
         raise ConfigError(f"The outcomes {file} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"The outcomes {file} are not CSV in UTF-8 ({type(error).__name__}).") from None
-    return [_reported(file, line, row) for line, row in rows]
+        raise ConfigError(
+            f"The outcomes {file} are not CSV in UTF-8 ({type(error).__name__}): save them as that, with commas."
+        ) from None
+    for line, row in rows:
+        if len(row) > len(columns):
+            raise ConfigError(
+                f"Line {line} of the outcomes {file} has more values than there are columns: a value with a comma "
+                "in it has to stand in quotation marks."
+            )
+    return [_reported(file, line, dict(zip(columns, row, strict=False))) for line, row in rows]
 
 
-def _check(file: Path, columns: set[str]) -> None:
+def _check(file: Path, names: list[str]) -> None:
+    columns = {name for name in names if name}
+    if len(columns) == 1 and ";" in names[0]:
+        raise ConfigError(f"The outcomes {file} have semicolons between their columns: save them with commas.")
     if not columns & set(KEYS):
         raise ConfigError(f"The outcomes {file} have no column accession or study_instance_uid.")
     if not columns & set(CLASSES):
         raise ConfigError(f"The outcomes {file} have no column of a class: {', '.join(CLASSES)}.")
     if unknown := columns - {*KEYS, *CLASSES}:
         raise ConfigError(f"The outcomes {file} have the column {sorted(unknown)[0]!r}, which is not known: delete it.")
+    if twice := sorted(name for name in columns if names.count(name) > 1):
+        raise ConfigError(f"The outcomes {file} have the column {twice[0]} twice: keep one.")
 
 
 def _reported(file: Path, line: int, row: dict[str, str]) -> Reported:

@@ -27,6 +27,7 @@ def promote(node: Node, text: str, by: audit.Actor, force_because: str | None = 
     """
     with node.worklist.read() as tx:
         row, active = models.model(tx, text), models.active(tx)
+    models.check_legal(row, "promote")
     load_bundle(node.models.path(row.digest))
     objection = _objection(row, active)
     if objection is not None and not force_because:

@@ -14,6 +14,11 @@ from ichnode.worklist import model_tables
 from ichnode.worklist.database import note
 
 _M = model_tables.models
+_NONE = {
+    "active": "No model is active yet: the node settles that when it starts.",
+    "shadow": "No model runs beside the active one: `ichnode model shadow DIGEST` lets a candidate.",
+}
+_DONE = {"promote": "promoted", "shadow": "let run as a shadow", "reject": "rejected", "rollback": "rolled back to"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def promote(tx: Connection, now: datetime, digest: str, forced_because: str | No
     """
     _check_unpinned(tx)
     row = model(tx, digest)
-    _check_legal(row, "promote")
+    check_legal(row, "promote")
     replaced = _retire_active(tx, now)
     _move(tx, row, "promote", activated_at=now, forced_because=forced_because)
     _note(tx, now, "promoted", digest, instead_of=replaced, forced_because=forced_because)
@@ -127,7 +132,7 @@ def rollback(tx: Connection, now: datetime) -> tuple[str, str]:
 def shadow(tx: Connection, now: datetime, digest: str) -> None:
     """Let a candidate run beside the active model; another shadow is a candidate again."""
     row = model(tx, digest)
-    _check_legal(row, "shadow")
+    check_legal(row, "shadow")
     end_shadow(tx, now)
     _move(tx, row, "shadow", shadowed_at=now)
     _note(tx, now, "shadowed", digest)
@@ -146,7 +151,7 @@ def end_shadow(tx: Connection, now: datetime) -> str | None:
 def reject(tx: Connection, now: datetime, digest: str, because: str) -> None:
     """Put a candidate or shadow aside for good, with the reason."""
     row = model(tx, digest)
-    _check_legal(row, "reject")
+    check_legal(row, "reject")
     _move(tx, row, "reject", rejected_because=because)
     _note(tx, now, "rejected", digest, because=because)
 
@@ -193,6 +198,8 @@ def model(tx: Connection, text: str) -> ModelRow:
     found = tx.execute(select(_M).where(wanted).limit(2)).all() if text else []
     if len(found) > 1:
         raise PermanentError(f"More than one model begins with {text}: give more of its digest.", "MODEL_AMBIGUOUS")
+    if not found and text in by_state:
+        raise PermanentError(_NONE[text], "MODEL_UNKNOWN")
     if not found:
         raise PermanentError(f"There is no model {text!r}: `ichnode model list` has them.", "MODEL_UNKNOWN")
     return ModelRow(*found[0])
@@ -213,12 +220,20 @@ def _check_unpinned(tx: Connection) -> None:
         )
 
 
-def _check_legal(row: ModelRow, event: str) -> None:
+def check_legal(row: ModelRow, event: str) -> None:
+    """Refuse what cannot be done with a model in its state.
+
+    Raises
+    ------
+    PermanentError
+        ``MODEL_STATE``, with the states in which it can.
+    """
     try:
         advance(MODEL, row.state, event)
     except IllegalTransition:
+        states = " or ".join(state for state, known in MODEL if known == event)
         raise PermanentError(
-            f"The model {row.digest[:12]} is {row.state}, and so this cannot be done with it.", "MODEL_STATE"
+            f"The model {row.digest[:12]} is {row.state}: {_DONE[event]} is only what is {states}.", "MODEL_STATE"
         ) from None
 
 

@@ -36,8 +36,11 @@ def judge(node, digest, against, *, passed):
 def test_import_list_and_show(model, other, tiny_bundle):
     said = model("import", other.folder)
     assert (said.code, said.err) == (0, "")
-    assert said.out == f"random weights for tests 0, digest {other.digest[:12]}, is a candidate now.\n"
-    assert "was there already" in model("import", other.folder).out
+    name = other.digest[:12]
+    assert said.out == (
+        f"random weights for tests 0, digest {name}, is a candidate now. Next: ichnode model judge {name}\n"
+    )
+    assert model("import", other.folder).out.endswith("was there already: candidate\n")
     listed = model("list").out
     assert "research use only" in listed
     first, second = (line for line in listed.splitlines() if "random weights" in line)
@@ -53,12 +56,23 @@ def test_import_list_and_show(model, other, tiny_bundle):
 def test_what_is_no_bundle_is_refused_in_a_sentence(model, tmp_path):
     said = model("import", tmp_path)
     assert (said.code, said.out) == (1, "")
-    assert "cannot be read" in said.err
+    assert said.err == (
+        f"The model bundle {tmp_path} cannot be read: weights.safetensors: No such file or directory. "
+        "A bundle is a folder with weights.safetensors and card.json.\n"
+    )
 
 
 def test_a_model_that_is_not_there(model):
     said = model("show", "ffff")
     assert (said.code, said.err) == (1, "There is no model 'ffff': `ichnode model list` has them.\n")
+    said = model("show", "shadow")
+    assert said.code == 1 and said.err.startswith("No model runs beside the active one: `ichnode model shadow DIGEST`")
+
+
+def test_what_is_active_is_not_sent_to_the_gate(model, tiny_bundle):
+    said = model("promote", "active")
+    assert said.code == 1
+    assert said.err == f"The model {tiny_bundle.digest[:12]} is active: promoted is only what is candidate or shadow.\n"
 
 
 def test_the_gate_refuses_what_is_worse(model, node, other, tiny_bundle):
@@ -98,12 +112,14 @@ def test_rejected_with_its_reason(model, other):
     assert model("reject", other.digest, "--because", "Misses epidural haemorrhage.").code == 0
     assert "rejected: Misses epidural haemorrhage." in model("show", other.digest).out
     assert model("promote", other.digest, "--force", "--because", "x").code == 1
+    assert "was there already: rejected, because: Misses epidural" in model("import", other.folder).out
 
 
 def test_a_shadow_and_how_it_agrees(model, node, other):
     model("import", other.folder)
     said = model("shadow", other.digest)
-    assert said.out.endswith("reads beside the active model from now on.\n") and said.code == 0
+    assert "reads beside the active model from now on. How the two agree: " in said.out and said.code == 0
+    assert "as a shadow: nothing read yet" in model("show", "shadow").out
     job = analysed_series(node.worklist, node.now, score=0.9)
     with node.worklist.write() as tx:
         task = shadows.claim(tx, node.now(), other.digest, node.now())

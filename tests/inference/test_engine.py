@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ichnode.errors import BadObject, BundleError
+from ichnode.errors import BadObject, BundleError, ConfigError
 from ichnode.inference.bundle import default_bundle_path, load_bundle, write_bundle
 from ichnode.inference.engine import Engine
 from ichnode.inference.network import CnnLstm
@@ -117,6 +117,12 @@ def test_weights_of_another_network_are_refused(tmp_path):
 def test_what_is_no_volume_is_refused(engine, shape, count, spacing):
     with pytest.raises(BadObject):
         engine.score(np.zeros(shape, np.int16), positions(count), spacing)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "meta"])
+def test_a_device_that_is_not_there_is_a_sentence(tiny_bundle, device):
+    with pytest.raises(ConfigError, match=f"{device}.*say auto"):
+        Engine.load(tiny_bundle.folder, device)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

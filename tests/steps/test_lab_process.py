@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from ichnode.errors import PermanentError
-from ichnode.steps.lab_process import alone, check_lab, run_lab
+from ichnode.steps.lab_process import alone, check_lab, paced, run_lab
 from tests.peers import wait_until
 
 
@@ -44,6 +44,15 @@ child.wait()
 def test_progress_is_told_and_other_lines_are_not(lab):
     told = lab('print("noise"); print(\'{"stage": "training", "done": 1, "of": 2}\'); print("[1]")')
     assert told == [("training", 1, 2)]
+
+
+@pytest.mark.parametrize(("every_s", "told"), [(0.0, [1, 2, 3, 1]), (3600.0, [1, 3, 1])])
+def test_a_long_stage_is_told_of_again(every_s, told):
+    said = []
+    tell = paced(lambda stage, done, of: said.append(done), every_s)
+    for stage, done in (("features", 1), ("features", 2), ("features", 3), ("training", 1)):
+        tell(stage, done, 3)
+    assert said == told
 
 
 def test_it_gets_the_folder_and_the_threads(lab, tmp_path):

@@ -46,6 +46,10 @@ def test_a_uid_goes_before_an_accession_number(written):
         ("accession,any\n,1\n", "Line 2 .*names no study"),
         ("study_instance_uid,any\nSECRET,1\n", "Line 2 .*is no UID"),
         ("accession,any,subdural\nSECRET,0,1\n", "Line 2 .*contradicts itself"),
+        ("accession;any\nSECRET;1\n", "semicolons between their columns"),
+        ("accession,any,any\nSECRET,1,0\n", "the column any twice"),
+        ("accession,any\nA,1\nSECRET,CT,1\n", "Line 3 .*more values than there are columns"),
+        ('accession,any\nSECRET,"1\n', "not CSV"),
     ],
 )
 def test_what_is_wrong_is_said_without_saying_whose_it_is(written, text, said):

@@ -175,3 +175,11 @@ def test_who_was_given_to_a_part_of_no_share_takes_nothing_from_the_others():
         dealt = [parts[f"{kind}{n}"] for n in range(count)]
         assert (dealt.count("train"), dealt.count("validation")) == (0.9 * count, 0.1 * count)
     assert parts.items() >= given.items()
+
+
+def test_a_test_set_above_its_share_goes_off_both_other_parts():
+    """As an export of the node is: it brings more patients as test set than a split asks for."""
+    scans = [scan(f"p{n}") for n in range(100)]
+    parts = split_patients(scans, SHARES, {f"p{n}": "test" for n in range(40)})
+    given = [parts[f"p{n}"] for n in range(40, 100)]
+    assert [given.count(name) for name in SHARES] == [45, 15, 0]

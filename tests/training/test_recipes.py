@@ -88,6 +88,7 @@ def test_the_shipped_recipe_varies_sequences_as_a_whole_and_mixes_no_patients():
         ("[augmentation]\ncutmix = 'always'", "augmentation.cutmix"),
         ("[sampling]\nlength = 'ten'", "sampling.length"),
         ("[optimisation]\nepochs = 1\nsteps = 5", "either epochs or steps"),
+        ("[optimisation]\nsteps = 0", "above 0"),
         ("[preprocessing]\nneighbours = 1", "makes 9 channels"),
         ("[architecture]\nchannels = 9\n[preprocessing]\nneighbours = 1", "tears the neighbours"),
         ("[architecture]\nattention = true", "losses.scan alone"),

@@ -79,6 +79,21 @@ def test_a_run_makes_a_bundle_that_the_node_reads(whole, data, capsys):
 
 
 @pytest.mark.crash
+def test_what_cannot_come_to_a_bundle_is_said_before_anything_is_learned(data, tmp_path, capsys):
+    recipe = write_recipe(tmp_path / "recipe.toml")
+    (tmp_path / "file").write_text("accession,any\nA00049,1\n")
+    begun = [
+        (("--out", str(tmp_path / "file")), "is a file: --out is the folder of the bundle."),
+        (("--out", str(tmp_path / "file" / "bundle")), "cannot be made: "),
+        (("--device", "cuda:99"), "The device cuda:99 is not there"),
+        (("--init", str(tmp_path / "file")), "is no file of weights that can be read safely."),
+    ]
+    for more, said in begun:
+        assert main(command(recipe, data, tmp_path / "bundle", *more)) != 0
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_a_killed_run_goes_on_to_the_same_curve_and_the_same_bundle(whole, data, tmp_path):
     recipe, out = write_recipe(tmp_path / "recipe.toml"), tmp_path / "bundle"
     arguments = command(recipe, data, out, "--checkpoint-every", "0")

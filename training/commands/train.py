@@ -21,7 +21,7 @@ from ..processes import processes
 from ..recipe import RecipeError
 from ..recipe_file import changed, names, read_recipe
 from ..run import run as run_recipe
-from ..start import first_state
+from ..start import StartError, first_state
 from ..telling import Progress, say
 
 
@@ -61,6 +61,22 @@ def settings_of(given: argparse.Namespace) -> dict[str, object]:
     return values
 
 
+def make_room(out: Path, folder: Path) -> None:
+    """Make the folder of a run, and see that the bundle can be written when the run is over.
+
+    Raises
+    ------
+    StartError
+    """
+    if out.exists() and not out.is_dir():
+        raise StartError(f"{out} is a file: --out is the folder of the bundle.")
+    for path in (out.parent, folder):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(f"The folder {path} cannot be made: {error.strerror}. Take another --out.") from error
+
+
 def run(given: argparse.Namespace) -> int:
     """Train, judge, write the bundle."""
     if given.threads:
@@ -69,12 +85,16 @@ def run(given: argparse.Namespace) -> int:
     recipe = changed(read_recipe(given.recipe), settings_of(given))
     planes = open_planes(given.data)
     folder = given.folder or given.out.with_name(f"{given.out.name}.run")
+    make_room(given.out, folder)
     recipe, start, bundle = started(given.init, recipe)
     if start is None:
         first_state(recipe)  # refused here, not after the scans are on their grid
     cache = given.cache or given.data / "cache"
     with processes(given.device) as here, Progress(folder, shown=here.first) as progress:
         material = Material.of(planes, recipe, cache, progress.preparing, bundle, str(here.device))
+        if here.first and not material.kept:
+            say(f"No labelled scan is in the part validation of {given.data}: the last weights are taken, whatever "
+                "they are, and every threshold is 0.5. Import with another --split to have some.")  # fmt: skip
         setting = Setting(here, given.compile, given.part, tell=progress.step)
         made = run_recipe(
             recipe, planes, material, folder, given.seed, setting, given.out, progress.judged, start,
