@@ -179,7 +179,7 @@ def shadow(config: Path | None, data: Path | None, stop: bool, model: str | None
     if stop == (model is not None):
         raise click.UsageError("Give either MODEL or --stop.")
     node = _node(config, data)
-    from ichnode.inference.bundle import load_bundle
+    from ichnode.steps.promote import check_whole
     from ichnode.worklist import audit, models
 
     with node.worklist.write() as tx:
@@ -189,7 +189,7 @@ def shadow(config: Path | None, data: Path | None, stop: bool, model: str | None
             click.echo(f"{ended[:12]} is a candidate again." if ended else "Nothing runs beside the active model.")
             return 0 if ended else 1
         row = models.model(tx, model)
-        load_bundle(node.models.path(row.digest))
+        check_whole(node, row.digest)
         models.shadow(tx, node.now(), row.digest)
         audit.record(tx, node.now(), audit.terminal().name, "model.shadowed", model=row.digest)
     click.echo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ichnode.errors import PermanentError
+from ichnode.errors import BundleError, PermanentError
 from ichnode.inference.bundle import load_bundle
 from ichnode.steps.node import Node
 from ichnode.worklist import audit, models
@@ -28,7 +28,7 @@ def promote(node: Node, text: str, by: audit.Actor, force_because: str | None = 
     with node.worklist.read() as tx:
         row, active = models.model(tx, text), models.active(tx)
     models.check_legal(row, "promote")
-    load_bundle(node.models.path(row.digest))
+    check_whole(node, row.digest)
     objection = _objection(row, active)
     if objection is not None and not force_because:
         raise PermanentError(f'{objection} To promote it all the same, give the reason: --force --because "…".', "GATE")
@@ -50,9 +50,24 @@ def rollback(node: Node, by: audit.Actor) -> ModelRow:
     """
     with node.worklist.write() as tx:
         _, digest = models.rollback(tx, node.now())
-        load_bundle(node.models.path(digest))  # an error here takes the transaction back
+        check_whole(node, digest)  # an error here takes the transaction back
         audit.record(tx, node.now(), by.name, "model.rolled_back", address=by.address, model=digest)
         return models.model(tx, digest)
+
+
+def check_whole(node: Node, digest: str) -> None:
+    """Refuse a model whose files in the data folder are gone or altered.
+
+    Raises
+    ------
+    BundleError
+        With what brings them back.
+    """
+    try:
+        load_bundle(node.models.path(digest))
+    except BundleError as error:
+        remedy = "Import the same bundle again (ichnode model import FOLDER), or take these two files from a backup."
+        raise BundleError(f"{error.sentence} {remedy}", error.code) from error
 
 
 def _objection(row: ModelRow, active: ModelRow | None) -> str | None:

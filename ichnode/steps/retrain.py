@@ -6,8 +6,10 @@ of the spool and the folder of the active bundle; it gives back a bundle and a j
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,17 +84,10 @@ def retrain(
         parts = split(node, gathered)
         run = _run(node, manifest(node, gathered, parts), recipe=recipe or section.recipe)
         _begin(node, by, run, "retrain", gathered, parts)
-        try:
+        with _ending(node, run):
             run_lab("retrain", run, section.timeout_s, section.threads, told, stopping or threading.Event())
             bundle, _ = take_in(node, run / "candidate", RETRAIN, tried=True, by=by)
             judgement = _file(node, run, bundle.digest)
-        except PermanentError as error:
-            with node.worklist.write() as tx:
-                lab.note_run(tx, node.now(), "failed", run.name, code=error.code)
-            raise
-        finally:
-            clean_runs(node, run.parent)
-            clean_features(lab_folder(node) / "features", run.parent)
     return Retrained(bundle.digest, judgement, gathered.contradictory, gathered.shared, gathered.without_answer)
 
 
@@ -118,12 +113,23 @@ def judge(
         candidate = str(node.models.path(row.digest))
         run = _run(node, manifest(node, gathered, parts, only_test=True), candidate=candidate)
         _begin(node, by, run, "judge", gathered, parts)
-        try:
+        with _ending(node, run):
             run_lab("judge", run, section.timeout_s, section.threads, told, threading.Event())
             return _file(node, run, row.digest)
-        finally:
-            clean_runs(node, run.parent)
-            clean_features(lab_folder(node) / "features", run.parent)
+
+
+@contextlib.contextmanager
+def _ending(node: Node, run: Path) -> Iterator[None]:
+    """Write down where a run did not come to its end, and remove what no one asks for any more."""
+    try:
+        yield
+    except (PermanentError, KeyboardInterrupt) as error:
+        with node.worklist.write() as tx:
+            lab.note_run(tx, node.now(), "failed", run.name, code=getattr(error, "code", "STOPPED"))
+        raise
+    finally:
+        clean_runs(node, run.parent)
+        clean_features(lab_folder(node) / "features", run.parent)
 
 
 def _run(node: Node, told: dict[str, Any], **more: str) -> Path:

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from ichnode_training.kept import keep_array, kept_array
 
+from ichnode.errors import PermanentError
 from ichnode.steps.lab_runs import KEPT, clean_features, clean_runs
 from ichnode.steps.register import IMPORT, take_in
-from ichnode.worklist import models
+from ichnode.steps.retrain import _ending
+from ichnode.worklist import models, schema
+from tests.made import events, rows
 
 
 @pytest.fixture
@@ -67,3 +70,14 @@ def test_what_is_found_again_is_in_use_again(tmp_path):
     os.utime(path, (1000.0, 1000.0))
     assert kept_array(path)[:].tolist() == [0, 1, 2]
     assert path.stat().st_mtime > 1000.0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), "STOPPED"), (PermanentError("It failed.", "LAB_FAILED"), "LAB_FAILED")]
+)
+def test_a_run_that_came_to_no_end_is_written_down_as_that(make_node, runs, error, code):
+    node = make_node()
+    with pytest.raises(type(error)), _ending(node, run(runs, 0)):
+        raise error
+    assert events(node.worklist)[-1] == "retrain.failed"
+    assert rows(node.worklist, schema.journal)[-1]["detail"]["code"] == code

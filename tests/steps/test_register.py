@@ -156,12 +156,12 @@ def test_nothing_is_promoted_or_rolled_back_to_whose_files_are_gone(node, ships,
     settle_active(node)
     take_in(node, other_bundle.folder, IMPORT)
     shutil.rmtree(node.models.path(other_bundle.digest))
-    with pytest.raises(BundleError, match="cannot be read"):
+    with pytest.raises(BundleError, match=r"cannot be read.*Import the same bundle again"):
         promote(node, other_bundle.digest, NODE, "because")
     take_in(node, other_bundle.folder, IMPORT)
     promote(node, other_bundle.digest, NODE, "because")
     shutil.rmtree(node.models.path(tiny_bundle.digest))
-    with pytest.raises(BundleError, match="cannot be read"):
+    with pytest.raises(BundleError, match=r"cannot be read.*Import the same bundle again"):
         rollback(node, NODE)
     assert active_digest(node) == other_bundle.digest
 

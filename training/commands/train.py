@@ -104,4 +104,5 @@ def run(given: argparse.Namespace) -> int:
         say(f"{made.folder}: {made.digest}")
         for name, value in made.card["metrics"].items():
             say(f"{name}: {value}")
+        say(f"Next: ichnode evaluate --bundle {given.out} --into REPORT DATA, or ichnode model import {given.out}")
     return 0
