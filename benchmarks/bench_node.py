@@ -19,6 +19,8 @@ from ichnode_training.served_node import ServedNode
 from tests.peers import NO_DELAY, wait_until
 
 AET = "ICHAI"
+NEVER = {"quiet_s": 86400.0, "settle_s": 86400.0, "max_wait_s": 86400.0}
+"""``[completeness]`` with which no series is ever complete: receiving is measured, and nothing runs beside it."""
 
 
 def write_series(folder: Path) -> Path:

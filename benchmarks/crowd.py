@@ -1,7 +1,8 @@
 """64 associations at once: nobody is refused, no answer waits for long, the node does not grow; also while it analyses.
 
-Each association sends single slices, the next one after the answer, all at the same time. Beside that, where it says
-so, whole heads come one after the other and are analysed on the same cores. The receiving processes share one port.
+Each association sends single slices, the next one after the answer, all at the same time. One node never takes a series
+for complete, so that nothing else is at work. The other one does: whole heads come beside the crowd, one after the
+other, and its worker always has one in hand, on the same cores.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psutil
 
 from tests.peers import wait_until
 
-from .bench_node import AET, BenchNode, running_node, send, write_series
+from .bench_node import AET, NEVER, BenchNode, running_node, send, write_series
 from .record import Record, median
 
 ASSOCIATIONS, SLICES = 64, 16
@@ -29,35 +30,37 @@ def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Recor
     """Measure what the sender waits for, and what the node takes; a refusal or an error ends the benchmark."""
     series = write_series(folder / "series")
     found: dict[str, list[float]] = {}
-    worklist = folder / "crowd" / "data" / "worklist.sqlite"
-    with running_node(folder / "crowd", **_ROOM) as node:
-        _crowd(node, "first", series)  # its threads and buffers are made
-        before = _bytes(node)
+    worklist = folder / "analysing" / "data" / "worklist.sqlite"
+    with ExitStack() as stack:
+        alone = stack.enter_context(running_node(folder / "alone", **_ROOM, completeness=NEVER))
+        analysing = stack.enter_context(running_node(folder / "analysing", **_ROOM))
+        for node in (alone, analysing):
+            _crowd(node, "first", series)  # its threads and buffers are made
+        before = _bytes(alone)
         for turn in range(rounds):
-            for beside in (False, True):
-                wait_until(lambda: _is_done(worklist), 300, "all that came before is answered")
-                with _heads(node, f"{turn}", series) if beside else _nothing():
-                    told = _crowd(node, f"{turn} {beside}", series)
-                way = "while-analysing" if beside else "alone"
-                for name in ("median_ms", "p99_ms", "longest_ms"):
-                    found.setdefault(f"{way}.{name}", []).append(told[name])
-                rate = ASSOCIATIONS * SLICES / told["seconds"]
-                found.setdefault(f"{way}.slices-a-second", []).append(rate)
-                say(f"crowd, round {turn + 1}, {way}: {rate:.0f} slices/s, p99 {told['p99_ms']:.0f} ms")
-        growth = (_bytes(node) - before) / 2**20
+            _told(found, "alone", _crowd(alone, f"{turn} alone", series), say)
+            with _heads(analysing, f"{turn}", series):
+                wait_until(
+                    lambda: _count(worklist, "jobs WHERE kind = 'analyse' AND state = 'running'"), 120, "it works"
+                )
+                _told(found, "while-analysing", _crowd(analysing, f"{turn} beside", series), say)
+        growth = (_bytes(alone) - before) / 2**20
         analysed = _count(worklist, "results WHERE model_name IS NOT NULL")
     note = f"{ASSOCIATIONS} associations of {SLICES} slices each; no refusal, no error; durable before each answer"
     records = [
         median(f"crowd.{name}", values, "slices/s" if name.endswith("second") else "ms", COMMAND, note=note)
         for name, values in found.items()
     ]
-    grown = f"of the receiving processes, after {2 * rounds * ASSOCIATIONS * SLICES} slices; {analysed} heads analysed"
+    grown = f"of the receiving processes, after {rounds * ASSOCIATIONS * SLICES} slices; the other analysed {analysed}"
     return [*records, median("crowd.growth", [growth], "MiB", COMMAND, note=grown)]
 
 
-def _is_done(worklist: Path) -> bool:
-    receiving = _count(worklist, "series WHERE state = 'receiving'")
-    return not receiving + _count(worklist, "jobs WHERE state IN ('queued', 'running')")
+def _told(found: dict[str, list[float]], way: str, told: dict[str, float], say: Callable[[str], None]) -> None:
+    for name in ("median_ms", "p99_ms", "longest_ms"):
+        found.setdefault(f"{way}.{name}", []).append(told[name])
+    rate = ASSOCIATIONS * SLICES / told["seconds"]
+    found.setdefault(f"{way}.slices-a-second", []).append(rate)
+    say(f"crowd, {way}: {rate:.0f} slices/s, p99 {told['p99_ms']:.0f} ms")
 
 
 def _count(worklist: Path, what: str) -> int:
@@ -94,8 +97,3 @@ def _heads(node: BenchNode, seed: str, series: Path) -> Iterator[None]:
         finally:
             over.set()
         sent.result()
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

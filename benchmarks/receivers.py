@@ -18,7 +18,7 @@ from typing import Any
 from tests import postgresql
 from tests.peers import Orthanc, Storescp
 
-from .bench_node import AET, running_node
+from .bench_node import AET, NEVER, running_node
 
 NODES: dict[str, dict[str, Any]] = {
     "ichnode": {},
@@ -31,8 +31,6 @@ DURABLE = {
     "storescp": "nothing synced, no index",
     "Orthanc": "file synced, neither its directory entry nor the index",
 }
-_NEVER = {"quiet_s": 86400.0, "settle_s": 86400.0, "max_wait_s": 86400.0}
-"""No series of these benchmarks is ever complete: what is measured is receiving, and no analysis runs beside it."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def _nodes(
             if server is None:
                 continue
             database = {"database": {"url": stack.enter_context(server.copied())}}
-        node = stack.enter_context(running_node(folder / name, completeness=_NEVER, **sections, **database))
+        node = stack.enter_context(running_node(folder / name, completeness=NEVER, **sections, **database))
         yield name, node.port
 
 
