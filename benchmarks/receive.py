@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from .bench_node import send, write_series
 from .receivers import DURABLE, NODES, Listening, receivers
@@ -20,9 +21,20 @@ SLICES = 320
 
 
 def measure(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Record]:
-    """Measure all receivers that are installed."""
+    """Measure the node beside the peers that are installed."""
+    return _measured(folder, rounds, say, {"ichnode": NODES["ichnode"]})
+
+
+def measure_all(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Record]:
+    """Measure it also with two receiving processes, and on PostgreSQL."""
+    return _measured(folder, rounds, say, NODES)
+
+
+def _measured(
+    folder: Path, rounds: int, say: Callable[[str], None], nodes: Mapping[str, dict[str, Any]]
+) -> list[Record]:  # fmt: skip
     series = write_series(folder / "series")
-    with receivers(folder / "receive", say, NODES) as found:
+    with receivers(folder / "receive", say, nodes) as found:
         rates: dict[tuple[str, int], list[float]] = {(name, n): [] for name in found for n in ASSOCIATIONS}
         for turn in range(rounds + 1):  # the first is thrown away: caches, first writes
             for associations in ASSOCIATIONS:
@@ -44,7 +56,8 @@ def _records(associations: int, rates: dict[tuple[str, int], list[float]], found
     def of(name: str, title: str, **more: object) -> Record:
         title = f"receive.{associations}-associations.{title}"
         rounds = rates[name, associations]
-        return median(title, rounds, "slices/s", "python -m benchmarks receive", note=DURABLE[name], **more)
+        part = "receive-all" if name in NODES and name != "ichnode" else "receive"
+        return median(title, rounds, "slices/s", f"python -m benchmarks {part}", note=DURABLE[name], **more)
 
     peers = [of(name, name) for name in found if name not in NODES]
     others = [of(name, name) for name in found if name in NODES and name != "ichnode"]
