@@ -111,7 +111,8 @@ def _scores(planes: Path | None) -> Iterator[Record]:
     before, after = (np.concatenate(of) for of in zip(*read, strict=True))
     labels = np.concatenate([scan.labels for scan in rest])[:, 0]
     known, apart = ~np.isnan(labels), np.abs(before - after)
-    note = f"{len(rest)} scans of {planes and planes.name}; largest {apart.max():.2f}, 99 of 100 within {np.quantile(apart, 0.99):.2f}"
+    within = f"largest {apart.max():.2f}, 99 of 100 within {np.quantile(apart, 0.99):.2f}"
+    note = f"{len(rest)} scans of {planes and planes.name}; {within}"
     yield median("int8.shipped.mean-difference-of-a-score", [float(apart.mean())], "", COMMAND, note=note)
     for name, scores in (("fp32", before), ("int8", after)):
         auc = float(roc_auc_score(labels[known], scores[known, 0]))
