@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import click
@@ -127,7 +127,7 @@ def main(planes: Path | None, rounds: int) -> None:
     if importlib.util.find_spec("nncf") is None:
         raise click.ClickException("NNCF is not installed: pip install nncf")
     records = []
-    for record in (*_speeds(rounds), *_scores(planes)):
+    for record in chain(_speeds(rounds), _scores(planes)):  # each is written as soon as it is measured
         write([record], LATEST)
         records.append(record)
     show(records)

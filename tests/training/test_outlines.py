@@ -41,6 +41,7 @@ def test_a_gpu_without_a_number_is_the_first(monkeypatch):
     """CUDA wants a number, people do not."""
     chosen = []
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with processes("cuda") as here, processes("cuda:1") as other:
         assert (str(here.device), str(other.device)) == ("cuda:0", "cuda:1")
     assert [str(device) for device in chosen] == ["cuda:0", "cuda:1"]
