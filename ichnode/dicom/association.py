@@ -22,11 +22,13 @@ from ichnode.dicom.commands import (
     decode_command,
     encode_response,
 )
+from ichnode.dicom.gathering import Gathering
 from ichnode.dicom.limits import MemoryBudget
 from ichnode.dicom.negotiation import AgreedContext
-from ichnode.dicom.statuses import Status
+from ichnode.dicom.statuses import Refused, Status
 from ichnode.dicom.syntaxes import STORAGE_COMMITMENT
 from ichnode.dicom.transport import (
+    HEADER_BYTES,
     RELEASE_RP,
     AbortReason,
     ConnectionLost,
@@ -54,15 +56,6 @@ class Answer:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A C-STORE that is answered without its data set being looked at: the status, a code, and the remedy."""
-
-    status: Status
-    code: str
-    remedy: str
-
-
 class Association:
     """The acceptor's side of an established association.
 
@@ -80,7 +73,8 @@ class Association:
     network_timeout_s, dimse_timeout_s : float
         Longest silence between messages, and inside one.
     store : callable
-        Called with request, transfer syntax and encoded data set; returns the answer.
+        Called with request, transfer syntax and encoded data set, which the next message overwrites; returns the
+        answer.
     refuse : callable
         Called instead when the node refuses by itself; logs and returns the answer.
     report : callable
@@ -104,8 +98,6 @@ class Association:
         self._wire = wire
         self._contexts = contexts
         self._max_send_bytes = max_send_bytes
-        self._max_dataset_bytes = max_dataset_bytes
-        self._budget = budget
         self._network_timeout_s = network_timeout_s
         self._dimse_timeout_s = dimse_timeout_s
         self._store = store
@@ -115,10 +107,7 @@ class Association:
         self._context: AgreedContext | None = None
         self._command_bytes = bytearray()
         self._command: Command | None = None
-        # One growing array, not a list of fragments: a peer may send its data set in values of two bytes.
-        self._data_set = bytearray()
-        self._reserved = 0
-        self._refused: Refused | None = None
+        self._data_set = Gathering(max_dataset_bytes, budget)
 
     def stop(self) -> None:
         """Abort from another thread, after the message that is being answered."""
@@ -162,9 +151,9 @@ class Association:
     def _step(self) -> str:
         """Take one PDU; return how the association ended, or nothing while it goes on."""
         between = self._context is None
-        kind, body = self._wire.next_pdu(self._network_timeout_s if between else self._dimse_timeout_s)
+        kind, length = self._wire.next_pdu(self._network_timeout_s if between else self._dimse_timeout_s)
         if kind == PduType.P_DATA_TF:
-            self._take(body)
+            self._take(length)
             return ""
         if kind == PduType.ABORT:
             return "aborted"
@@ -179,20 +168,18 @@ class Association:
         except ConnectionLost:
             log.debug("abort.unheard")
 
-    def _take(self, body: memoryview) -> None:
-        """Take the presentation data values of one P-DATA-TF (PS3.8 9.3.5, Annex E)."""
-        at, end = 0, len(body)
-        while at < end:
-            if end - at < _PDV.size:
+    def _take(self, left: int) -> None:
+        """Take the presentation data values of one P-DATA-TF of that many bytes (PS3.8 9.3.5, Annex E)."""
+        while left:
+            if left < _PDV.size:
                 raise ProtocolBreach("A data value is cut short.", AbortReason.INVALID_PARAMETER)
-            length, number, control = _PDV.unpack_from(body, at)
-            stop = at + _PDV_LENGTH + length
-            if length < _PDV.size - _PDV_LENGTH or stop > end:
+            length, number, control = _PDV.unpack(self._wire.short(_PDV.size))
+            left -= _PDV_LENGTH + length
+            if length < _PDV.size - _PDV_LENGTH or left < 0:
                 raise ProtocolBreach("A data value is longer than its PDU.", AbortReason.INVALID_PARAMETER)
-            self._take_value(number, control, body[at + _PDV.size : stop])
-            at = stop
+            self._take_value(number, control, length - (_PDV.size - _PDV_LENGTH), is_end=not left)
 
-    def _take_value(self, number: int, control: int, fragment: memoryview) -> None:
+    def _take_value(self, number: int, control: int, count: int, *, is_end: bool) -> None:
         context = self._contexts.get(number)
         if context is None or (self._context is not None and context is not self._context):
             raise ProtocolBreach(f"Data for the context {number}, not agreed on.", AbortReason.INVALID_PARAMETER)
@@ -200,50 +187,38 @@ class Association:
             raise ProtocolBreach("Command and data set in the wrong order.", AbortReason.UNEXPECTED_PARAMETER)
         self._context = context
         if self._command is None:
-            self._command_bytes += fragment
-            if len(self._command_bytes) > MAX_COMMAND_BYTES:
+            if len(self._command_bytes) + count > MAX_COMMAND_BYTES:
                 raise ProtocolBreach("A command set without end.", AbortReason.INVALID_PARAMETER)
+            fragment = bytearray(count)
+            self._wire.into(memoryview(fragment))
+            self._command_bytes += fragment
             if control & _LAST:
                 self._command = decode_command(self._command_bytes)
                 if not self._command.has_data_set:
                     self._answer(context, self._command)
         else:
-            self._take_fragment(fragment)
+            # After a fragment that is not the last the headers of the next one come, if the peer does not abort.
+            self._take_fragment(count, 0 if control & _LAST else _PDV.size + HEADER_BYTES * is_end)
             if control & _LAST:
                 self._answer(context, self._command)
 
-    def _take_fragment(self, fragment: memoryview) -> None:
-        count = len(fragment)
-        if self._refused is not None:
-            return
-        if len(self._data_set) + count > self._max_dataset_bytes:
-            self._refused = Refused(
-                Status.OUT_OF_RESOURCES,
-                "DATA_SET_TOO_LARGE",
-                f"The data set has more than {self._max_dataset_bytes} bytes: raise receive.max_dataset_bytes.",
-            )
-        elif not self._budget.take(count):
-            self._refused = Refused(
-                Status.OUT_OF_RESOURCES,
-                "MEMORY",
-                "Too many large data sets arrive at once: the sender may try again, or lower receive.max_associations.",
-            )
+    def _take_fragment(self, count: int, follows: int) -> None:
+        place = self._data_set.place(count)
+        if place is None:
+            self._wire.skip(count)
         else:
-            self._reserved += count
-            self._data_set += fragment
-            return
-        self._drop_data_set()
+            with place:  # an array with a view of it keeps its length
+                self._wire.into(place, follows)
 
     def _answer(self, context: AgreedContext, request: Command) -> None:
         if context.abstract_syntax == STORAGE_COMMITMENT:
             answer = self._answer_report(context, request)
         elif request.field == C_STORE_RQ:
-            refused = self._refused or _objection(context, request)
+            refused = self._data_set.refused or _objection(context, request)
             if refused is not None:
                 answer = self._refuse(request, refused)
             else:
-                encoded, self._data_set = self._data_set, bytearray()
-                answer = self._store(request, context.transfer_syntax, encoded)
+                answer = self._store(request, context.transfer_syntax, self._data_set.whole())
         elif request.field == C_ECHO_RQ:
             answer = Answer(Status.SUCCESS)
         else:
@@ -256,7 +231,8 @@ class Association:
         """Answer what came on a context for storage commitment; nothing can be stored on it."""
         if request.field != N_EVENT_REPORT_RQ:
             return Answer(Status.UNRECOGNIZED_OPERATION)
-        return self._report(request.event_type, context.transfer_syntax, bytes(self._data_set))  # too large: nothing
+        encoded = bytes(self._data_set.whole())  # nothing of one that is too large
+        return self._report(request.event_type, context.transfer_syntax, encoded)
 
     def _respond(self, number: int, encoded: bytes) -> None:
         """Send a command set in as many PDUs as the peer's maximum length asks for."""
@@ -269,14 +245,9 @@ class Association:
             pdus.append(struct.pack(">BxI", PduType.P_DATA_TF, len(value)) + value)
         self._wire.send(b"".join(pdus))
 
-    def _drop_data_set(self) -> None:
-        self._budget.give_back(self._reserved)
-        self._reserved = 0
-        self._data_set = bytearray()
-
     def _forget(self) -> None:
-        self._drop_data_set()
-        self._context = self._command = self._refused = None
+        self._data_set.forget()
+        self._context = self._command = None
         self._command_bytes.clear()
 
 

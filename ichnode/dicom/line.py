@@ -34,7 +34,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One C-STORE request, its data set exactly as the peer encoded it (never decoded here)."""
+    """One C-STORE request, its data set exactly as the peer encoded it (never decoded here).
+
+    `encoded` is the association's own memory: the next request overwrites it.
+    """
 
     association_id: int
     peer: Peer

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from ichnode.dicom.access import PROVIDER_CONGESTED, AccessList, AllowedPeer, Peer, Refusal, Reporter
-from ichnode.dicom.association import Answer, Association, Refused
+from ichnode.dicom.association import Answer, Association
 from ichnode.dicom.event_reports import Take, report_status
 from ichnode.dicom.limits import MemoryBudget, ScpLimits
 from ichnode.dicom.line import Line, Received, named, peer_at
@@ -29,7 +29,7 @@ from ichnode.dicom.port import OpenPort, alone
 from ichnode.dicom.reception import Reception
 from ichnode.dicom.secure import SecurePort
 from ichnode.dicom.services import Services, tell_refused
-from ichnode.dicom.statuses import status_of
+from ichnode.dicom.statuses import Refused, status_of
 from ichnode.dicom.transport import ConnectionLost, PeerStalled, ProtocolBreach, Wire, abort_pdu
 from ichnode.errors import IchnodeError
 from ichnode.log import get_logger

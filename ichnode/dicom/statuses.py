@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 from ichnode.errors import IchnodeError, PermanentError, TransientError
@@ -20,6 +21,15 @@ class Status(IntEnum):
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_MISMATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A C-STORE that is answered without its data set being looked at: the status, a code, and the remedy."""
+
+    status: Status
+    code: str
+    remedy: str
 
 
 _BY_CODE = {

@@ -361,6 +361,14 @@ class TestLoss:
             assert ended.count("aborted") == 22
             assert receiver.received == []
 
+    def test_an_abort_in_the_middle_of_a_slice_is_seen_at_once(self):
+        """The header of the next fragment is read ahead, but never waited for: an abort is shorter."""
+        patient = dict.fromkeys(("socket_timeout_s", "dimse_timeout_s", "network_timeout_s"), 40 * PATIENCE_S)
+        with Receiver(**patient) as receiver, RawPeer(receiver.port).associate() as peer:
+            peer.send(p_data(1, 3, command_set(1, uid=b"1.2.3")) + p_data(1, 0, bytes(16000)) + pdu(7, bytes(4)))
+            assert peer.is_closed()
+            assert receiver.wait_ended() == ["aborted"]
+
     def test_a_slice_that_is_cut_short_is_never_stored(self):
         with Receiver() as receiver:
             with RawPeer(receiver.port).associate() as peer:

@@ -65,7 +65,7 @@ class Receiver:
 
     def keep(self, received: Received) -> int:
         with self._lock:
-            self.received.append(received)
+            self.received.append(replace(received, encoded=bytes(received.encoded)))
         return 0x0000
 
     def _open(self, peer: Peer) -> int:
