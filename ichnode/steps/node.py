@@ -13,6 +13,7 @@ from ichnode.core.completeness import CompletenessPolicy
 from ichnode.core.eligibility import SelectionPolicy
 from ichnode.dicom.decoding import Decoders
 from ichnode.errors import ConfigError
+from ichnode.steps.custody import Custody
 from ichnode.storage.models import ModelStore
 from ichnode.storage.spool import Spool
 from ichnode.worklist.database import Worklist
@@ -43,6 +44,8 @@ class Node:
     draining : threading.Event
         Set when the node is about to end: a step finishes what it has in hand and claims nothing more. What is due
         stays due, for the next start.
+    custody : Custody
+        Where slices of all associations come together.
     """
 
     settings: Settings
@@ -52,6 +55,12 @@ class Node:
     now: Callable[[], datetime] = utc_now
     decoders: Decoders = field(default_factory=Decoders, compare=False)
     draining: threading.Event = field(default_factory=threading.Event, compare=False)
+    custody: Custody = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Let the slices of all associations come together."""
+        settle_s = self.settings.completeness.settle_s
+        object.__setattr__(self, "custody", Custody(self.spool, self.worklist, settle_s))
 
     @property
     def destinations(self) -> list[str]:

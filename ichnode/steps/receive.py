@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from ichnode.core.identity import digest_of
 from ichnode.core.urgency import PEER, REQUEST, Said, is_urgent_priority
@@ -15,7 +14,7 @@ from ichnode.dicom.scp import Received
 from ichnode.errors import BadObject, DiskFull, FileRemoved
 from ichnode.log import get_logger
 from ichnode.steps.node import Node
-from ichnode.worklist.receipts import Disposition, Receipt, known_files, record_receipt
+from ichnode.worklist.receipts import Disposition, Receipt, known_files
 
 log = get_logger(__name__)
 
@@ -80,8 +79,6 @@ def take_custody(
     FileRemoved
         It was removed with its purged series a moment ago; nothing was written.
     """
-    settle_s = node.settings.completeness.settle_s
-    node.spool.settle(file)
     try:
         size = node.spool.size(file)
     except FileNotFoundError:
@@ -92,14 +89,7 @@ def take_custody(
         header.study, header.sop_instance_uid, header.sop_class_uid, header.transfer_syntax_uid, digest, size, file,
         header.slices, node.now(), association_id, urgent,
     )  # fmt: skip
-
-    def record(tx: Any, keep_conflict: bool = False) -> tuple[Disposition, list[str]]:
-        found = record_receipt(tx, receipt, settle_s, keep_conflict=keep_conflict)
-        if found[0] is not Disposition.DUPLICATE and not node.spool.holds(file):
-            raise FileRemoved("The file of this slice was removed with its series.")
-        return found
-
-    disposition, others = node.worklist.together(record, header.study.study_instance_uid, header.sop_instance_uid)
+    disposition, others = node.custody.take(receipt)
     if disposition is Disposition.DUPLICATE and file not in others:
         _drop(node, file)  # it came on an earlier day: one copy is enough
     if disposition is not Disposition.CONFLICT:
@@ -107,8 +97,7 @@ def take_custody(
     if any(same_content(node.spool.path(other), node.spool.path(file)) for other in others):
         _drop(node, file)  # the same image in another transfer syntax
         return Disposition.DUPLICATE
-    with node.worklist.write() as tx:
-        disposition, _ = record(tx, keep_conflict=True)
+    disposition, _ = node.custody.keep(receipt)
     log.warning("slice.conflict", digest=digest[:12], remedy="same SOP Instance UID, other content: ask the sender")
     return disposition
 

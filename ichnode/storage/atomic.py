@@ -11,7 +11,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ichnode.errors import DiskFull
@@ -20,6 +20,8 @@ _HOST = hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest(
 _PROCESS = secrets.token_hex(4)
 _number = itertools.count()
 _TEMPORARY = re.compile(r"\.(?P<pid>[0-9]+)-(?P<host>[0-9a-f]{8})?(?P<process>[0-9a-f]{8})-[0-9]+\.tmp")
+_MOST_CHUNKS = 1024
+"""IOV_MAX: what Linux takes in one call."""
 _FOREIGN_S = 86400.0
 """A half-written file of another host, whose processes cannot be seen from here, is left for so long."""
 
@@ -55,8 +57,7 @@ def write_durable(
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            for chunk in chunks:
-                _write_all(descriptor, chunk)
+            _write_all(descriptor, chunks)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -103,7 +104,11 @@ def is_leftover(path: Path) -> bool:
     return False
 
 
-def _write_all(descriptor: int, chunk: bytes | bytearray) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def _write_all(descriptor: int, chunks: Sequence[bytes | bytearray]) -> None:
+    views = [memoryview(chunk) for chunk in chunks if chunk]
+    while views:
+        count = os.writev(descriptor, views[:_MOST_CHUNKS])
+        while views and count >= len(views[0]):
+            count -= len(views.pop(0))
+        if count:
+            views[0] = views[0][count:]

@@ -14,11 +14,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ichnode.core.group import Group
 from ichnode.errors import PermanentError
 from ichnode.storage.atomic import is_leftover, sync_directory, write_durable
 from ichnode.storage.shelves import DAY, Shelves
@@ -38,7 +37,6 @@ class Spool:
     """
 
     def __init__(self, root: Path) -> None:
-        self._settling: Group[str, None] = Group(self._sync_slices, everyones=(OSError,))
         self.root = root.absolute()
         self._root = os.fspath(self.root)
         self.root.mkdir(parents=True, exist_ok=True)
@@ -53,7 +51,7 @@ class Spool:
     def put_slice(self, meta: bytes, encoded: bytes | bytearray, digest: str) -> str:
         """Store the content of one received instance durably; its name is durable only after `settle`.
 
-        The two are apart so that many slices can share the price of the second: see `ichnode.core.group`.
+        The two are apart so that many slices can share the price of the second: see `ichnode.steps.custody`.
 
         A file that is there today with this data set stays as it is, whoever sent it: its row says how long it is, and
         the file meta information of another sender, or another version of the node, has another length.
@@ -92,12 +90,10 @@ class Spool:
             write_durable(path, meta, encoded, sync_name=False, unless=lambda: _ends_with(path, encoded))
         return name
 
-    def settle(self, name: str) -> None:
-        """Make the name of a stored instance durable, also one that another association stored a moment ago.
-
-        Threads that come together share one fsync.
-        """
-        self._settling.do(name)
+    def settle(self, *names: str) -> None:
+        """Make the names of stored instances durable with one fsync, also of what another has stored a moment ago."""
+        for folder in {os.path.dirname(name) for name in names}:  # one, but for those who cross midnight together
+            sync_directory(f"{self._root}/{folder}")
 
     def put_report(self, content: bytes, digest: str) -> str:
         """Store one object to be sent, a whole Part 10 file with the SHA-256 `digest`; return its name."""
@@ -203,11 +199,6 @@ class Spool:
         """Tell whether less than `watermark_bytes` are free."""
         return self.free_bytes() < watermark_bytes
 
-    def _sync_slices(self, names: Sequence[str]) -> list[None]:
-        for folder in {os.path.dirname(name) for name in names}:  # one, but for those who cross midnight together
-            sync_directory(f"{self._root}/{folder}")
-        return [None] * len(names)
-
     def _where(self, name: str) -> str:
         # A string: what happens for every slice would otherwise make a dozen Path objects, at 5 µs each.
         if _NAME.fullmatch(name) is None:
@@ -229,6 +220,8 @@ def _is_there(path: str, size: int) -> bool:
 
 
 def _ends_with(path: str, content: bytes | bytearray) -> bool:
+    if not os.access(path, os.F_OK):  # nearly always so, and an exception costs five times as much
+        return False
     try:
         with open(path, "rb") as file:
             if file.seek(0, os.SEEK_END) < len(content):

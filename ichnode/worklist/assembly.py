@@ -13,7 +13,7 @@ from ichnode.core.lifecycle import JOB, SERIES, JobState, SeriesState, advance, 
 from ichnode.core.slices import Slice
 from ichnode.worklist import schema
 from ichnode.worklist.database import note
-from ichnode.worklist.receipts import supersede_jobs
+from ichnode.worklist.opening import supersede_jobs
 from ichnode.worklist.urgency import urgency_of_series
 
 _S = schema.series

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, Insert, bindparam, insert
+from sqlalchemy import Connection, Insert, RootTransaction, bindparam, insert
 from sqlalchemy.exc import DBAPIError
 
-from ichnode.core.group import Group
 from ichnode.errors import PermanentError, TransientError
 from ichnode.worklist import engines, schema, standings
 from ichnode.worklist.hot import Hot
 
-T = TypeVar("T")
-_Work: TypeAlias = tuple[Callable[[Connection], Any], tuple[str, ...]]
 _CHANGED = "ichnode.changed_studies"
 _NOTE = Hot(insert(schema.journal).values({c.name: bindparam(c.name) for c in schema.journal.c if c.name != "id"}))
 
@@ -38,31 +35,12 @@ class Worklist:
         # seconds); between processes it is what there is.
         self._writing = threading.Lock()
         self._engine = engines.open_engine(url)
-        self._group: Group[_Work, Any] = Group(self._commit_together, everyones=(TransientError,))
+        self._kept: Connection | None = None
 
     @property
     def is_shared(self) -> bool:
         """Whether several nodes may use it at once."""
         return self._engine.dialect.name == "postgresql"
-
-    def together(self, work: Callable[[Connection], T], *about: str) -> T:
-        """Run `work` in a transaction that it may share with other threads' work; return its value once durable.
-
-        When the worklist cannot be written that reaches everyone in it; any other error only the thread whose work
-        raises it.
-
-        Parameters
-        ----------
-        work : callable
-        about : str
-            UIDs of all that it reads or changes the rows of: other nodes may write about others at the same time.
-        """
-        value: T = self._group.do((work, about))
-        return value
-
-    def _commit_together(self, works: Sequence[_Work]) -> list[Any]:
-        with self._transaction([uid for _, about in works for uid in about]) as tx:
-            return [work(tx) for work, _ in works]
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -79,15 +57,53 @@ class Worklist:
             yield connection
 
     @contextmanager
+    def write_about(self, uids: Iterable[str]) -> Iterator[Connection]:
+        """As `write`; but other nodes may write about other studies meanwhile.
+
+        Parameters
+        ----------
+        uids : iterable of str
+            Of all that the transaction reads or changes the rows of.
+        """
+        with self._transaction(uids) as connection:
+            yield connection
+
+    @contextmanager
     def _transaction(self, about: Iterable[str] | None) -> Iterator[Connection]:
         try:
-            with self._writing, self._engine.connect() as connection, connection.begin():
-                engines.lock(connection, about)
-                changed = connection.info[_CHANGED] = set[int]()
-                yield connection
-                standings.refresh(connection, changed)
+            with self._writing, self._begun(about) as transaction:
+                changed = transaction.connection.info[_CHANGED] = set[int]()
+                yield transaction.connection
+                standings.refresh(transaction.connection, changed)
         except engines.PASSING as error:
             raise TransientError(f"The worklist cannot be written now: {_said(error)}.", "WORKLIST") from error
+
+    def _begun(self, about: Iterable[str] | None) -> RootTransaction:
+        """Begin on the connection that is kept for writing, since asking the pool costs as much as a slice's rows."""
+        if self._kept is not None:
+            try:
+                return self._begun_on(self._kept, about)
+            except DBAPIError as error:
+                if not error.connection_invalidated:  # else the server was started anew since, which is no trouble
+                    raise
+        self._kept = self._engine.connect()
+        engines.make_impatient(self._kept)
+        return self._begun_on(self._kept, about)
+
+    def _begun_on(self, connection: Connection, about: Iterable[str] | None) -> RootTransaction:
+        try:
+            transaction = connection.begin()
+            engines.lock(connection, about)
+        except BaseException:
+            self._let_go()
+            raise
+        return transaction
+
+    def _let_go(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.invalidate()  # not fit for others
+            kept.close()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -135,7 +151,9 @@ class Worklist:
             ) from error
 
     def dispose(self) -> None:
-        """Close all connections."""
+        """Close all connections; nobody writes any more."""
+        with self._writing:
+            self._let_go()
         self._engine.dispose()
 
 

@@ -8,7 +8,9 @@ of it by itself, or, for what is written for every slice, shared with others tha
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,14 +22,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from ichnode.errors import PermanentError
+from ichnode.worklist.hot import Hot
 
 BUSY_TIMEOUT_S = 30
+_TURN_S, _LONGEST_TURN_S = 0.0005, 0.01
 _IDLE_S = 60
 """A transaction that does nothing for so long belongs to a process that hangs: PostgreSQL ends it, and its locks."""
 _NEVER = sys.maxsize
 """Executions after which the driver has a statement prepared by itself. PostgreSQL plans a prepared one for values that
 it does not know, and of a worklist of a million series the plan of retention then reads every row. What runs for every
 slice goes by keys and is prepared at once: `ichnode.worklist.hot`."""
+_BEGIN, _BEGIN_WRITING = Hot(text("BEGIN")), Hot(text("BEGIN IMMEDIATE"))
 _ALL = int.from_bytes(b"ichnode\0")
 _LOCK_ALL = text(f"SELECT pg_advisory_xact_lock({_ALL})")
 _SHARE = text(f"SELECT pg_advisory_xact_lock_shared({_ALL})")
@@ -109,8 +114,27 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("read_only", False):
+        _BEGIN.run(connection)
+        return
+    # Left to itself SQLite looks again after 1, 2, 5, 10, 15, 20, 25 ms, and finds mostly that the next one is at it.
+    deadline, pause_s = time.monotonic() + BUSY_TIMEOUT_S, _TURN_S
+    while True:
+        try:
+            _BEGIN_WRITING.run(connection)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(pause_s)
+            pause_s = min(1.1 * pause_s, _LONGEST_TURN_S)
+        else:
+            return
+
+
+def make_impatient(connection: Connection) -> None:
+    """Let a connection that writes again and again say at once that another process does: see `_begin_sqlite`."""
+    if connection.dialect.name == "sqlite":
+        connection.connection.cursor().execute("PRAGMA busy_timeout=0")
 
 
 def _postgresql(url: URL) -> Engine:

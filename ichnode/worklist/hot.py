@@ -8,9 +8,11 @@ callers see no difference. PostgreSQL keeps them prepared.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Float
+from sqlalchemy import BindParameter, Column, Connection, Float, bindparam
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Executable
@@ -79,17 +81,105 @@ class Hot:
     def _execute(self, tx: Connection, values: dict[str, Any], *, fetch: bool) -> Any:
         compiled = self._for(tx)
         parameters = compiled.parameters(values)
-        cursor = tx.connection.cursor()
-        try:
+        with _told(tx, compiled.sql) as cursor:
             cursor.execute(compiled.sql, parameters, **compiled.options)
             return cursor.fetchall() if fetch else cursor.rowcount
-        except tx.dialect.loaded_dbapi.Error as error:
-            raise DBAPIError.instance(compiled.sql, None, error, tx.dialect.loaded_dbapi.Error) from error
-        finally:
-            cursor.close()
 
     def _for(self, tx: Connection) -> _Compiled:
         known = self._compiled.get(tx.dialect.name)
         if known is None:
             known = self._compiled[tx.dialect.name] = _Compiled(self._statement, tx.dialect)
         return known
+
+
+class HotIn:
+    """A statement that asks for several keys at once, of which there are sometimes more and sometimes fewer.
+
+    Compiled for 1, 2, 4, 8 ... keys; the last one fills what is left.
+
+    Parameters
+    ----------
+    build : callable
+        Called with a list of parameters for each of `names`; returns the statement.
+    names : str
+        Of the lists.
+    """
+
+    def __init__(self, build: Callable[..., Executable], *names: str) -> None:
+        self._build, self._names = build, names
+        self._sizes: dict[int, Hot] = {}
+
+    def run(self, tx: Connection, *keys: Sequence[Any]) -> None:
+        """Execute what returns no rows; one sequence, not empty, for each of the names."""
+        hot, values = self._filled(keys)
+        hot.run(tx, **values)
+
+    def rows(self, tx: Connection, *keys: Sequence[Any]) -> list[list[Any]]:
+        """Execute and return all rows."""
+        hot, values = self._filled(keys)
+        return hot.rows(tx, **values)
+
+    def mappings(self, tx: Connection, *keys: Sequence[Any]) -> list[dict[str, Any]]:
+        """As `rows`, each a dict by column name."""
+        hot, values = self._filled(keys)
+        return hot.mappings(tx, **values)
+
+    def _filled(self, keys: Sequence[Sequence[Any]]) -> tuple[Hot, dict[str, Any]]:
+        size = 1 << (max(map(len, keys)) - 1).bit_length()
+        hot = self._sizes.get(size)
+        if hot is None:
+            hot = self._sizes[size] = Hot(self._build(*(_numbered(name, size) for name in self._names)))
+        named = zip(self._names, keys, strict=True)
+        return hot, {f"{name}_{i}": some[min(i, len(some) - 1)] for name, some in named for i in range(size)}
+
+
+class HotRows:
+    """A statement that writes several rows at once, of which there are sometimes more and sometimes fewer.
+
+    One execution, and not one a row: every step of one lets other threads have the interpreter first.
+
+    Parameters
+    ----------
+    build : callable
+        Called with a list of dicts of parameters by name, one a row; returns the statement.
+    columns : sequence of Column
+        Those that the parameters are named after.
+    """
+
+    _MOST = 64
+
+    def __init__(
+        self, build: Callable[[list[dict[str, BindParameter[Any]]]], Executable], columns: Sequence[Column[Any]]
+    ) -> None:
+        self._build = build
+        self._types = {column.name: column.type for column in columns}
+        self._sizes: dict[int, Hot] = {}
+
+    def run(self, tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Write all rows, which may be none."""
+        for at in range(0, len(rows), self._MOST):
+            some = rows[at : at + self._MOST]
+            hot = self._sizes.get(len(some)) or self._sizes.setdefault(len(some), self._made(len(some)))
+            hot.run(tx, **{f"{name}_{i}": row[name] for i, row in enumerate(some) for name in self._types})
+
+    def _made(self, size: int) -> Hot:
+        def row(number: int) -> dict[str, BindParameter[Any]]:
+            return {name: bindparam(f"{name}_{number}", type_=kind) for name, kind in self._types.items()}
+
+        return Hot(self._build([row(number) for number in range(size)]))
+
+
+def _numbered(name: str, size: int) -> list[BindParameter[Any]]:
+    return [bindparam(f"{name}_{i}") for i in range(size)]
+
+
+@contextmanager
+def _told(tx: Connection, sql: str) -> Iterator[Any]:
+    """Open a cursor of the driver; its errors become those of SQLAlchemy."""
+    cursor = tx.connection.cursor()
+    try:
+        yield cursor
+    except tx.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(sql, None, error, tx.dialect.loaded_dbapi.Error) from error
+    finally:
+        cursor.close()

@@ -15,7 +15,7 @@ from ichnode.core.urgency import PATIENCE_S, Urgency, Waiting, passed_over, turn
 from ichnode.worklist import schema
 from ichnode.worklist.assembly import Filed, filed_slices, queue_job
 from ichnode.worklist.database import note
-from ichnode.worklist.receipts import supersede_jobs
+from ichnode.worklist.opening import supersede_jobs
 
 _J = schema.jobs
 

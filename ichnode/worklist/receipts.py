@@ -1,23 +1,27 @@
-"""Recording that a slice has arrived: new, duplicate or conflict; one transaction, before it is acknowledged."""
+"""Recording that slices have arrived: new, duplicate or conflict; in a transaction, before they are acknowledged.
+
+Those that come at the same moment share one, and its statements: each statement has a price of its own, not least that
+the interpreter goes to another thread meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, Update, delete, insert, select, union_all, update
 
-from ichnode.core.lifecycle import JOB, SERIES, SeriesState, advance, sources, target
+from ichnode.core.lifecycle import SeriesState
 from ichnode.core.slices import Slice, StudyFacts
 from ichnode.core.urgency import Said
 from ichnode.worklist import schema, upkeep_tables
-from ichnode.worklist.database import new_key, note
-from ichnode.worklist.hot import Hot
-from ichnode.worklist.retrievals import is_ordered
-from ichnode.worklist.urgency import asked_urgently, hasten, set_urgency
+from ichnode.worklist.database import note
+from ichnode.worklist.hot import HotIn, HotRows
+from ichnode.worklist.opening import let_in, open_series, reopen
 
 
 class Disposition(StrEnum):
@@ -48,85 +52,88 @@ class Receipt:
 
 
 _S, _I = schema.series, schema.instances
-_KNOWN = Hot(select(_I.c.digest, _I.c.file).where(_I.c.sop_instance_uid == bindparam("uid")))
-_SERIES = Hot(
-    select(
-        _S.c.id, _S.c.study_id, _S.c.state, _S.c.revision, _S.c.received, _S.c.conflicts, _S.c.last_slice_at,
-        _S.c.longest_pause_s, schema.studies.c.ordered_at, schema.studies.c.urgent_because,
-    )
-    .join(schema.studies)
-    .where(
-        schema.studies.c.study_instance_uid == bindparam("study"), _S.c.series_instance_uid == bindparam("series")
-    )
-)  # fmt: skip
-_COUNT_ONE = Hot(
-    update(_S)
-    .where(_S.c.id == bindparam("series_id"))
-    .values(
-        received=bindparam("n"),
-        last_slice_at=bindparam("last"),
-        longest_pause_s=bindparam("pause"),
-        due_at=bindparam("due"),
-    )
+_COUNTED = _S.c.received, _S.c.last_slice_at, _S.c.longest_pause_s, _S.c.due_at
+_KNOWN = HotIn(
+    lambda uids: select(_I.c.sop_instance_uid, _I.c.digest, _I.c.file).where(_I.c.sop_instance_uid.in_(uids)), "uid"
 )
-_STUDY = Hot(select(schema.studies.c.id).where(schema.studies.c.study_instance_uid == bindparam("uid")))
-_NEW_STUDY, _NEW_SERIES = insert(schema.studies), insert(_S)
-_KEEP = Hot(delete(upkeep_tables.removals).where(upkeep_tables.removals.c.file == bindparam("file")))
-_INSTANCE = Hot(insert(_I).values({c.name: bindparam(c.name) for c in _I.c if c.name != "id"}))
+_SERIES = HotIn(
+    lambda studies, series: (
+        select(
+            schema.studies.c.study_instance_uid, _S.c.series_instance_uid, _S.c.id, _S.c.study_id, _S.c.state,
+            _S.c.revision, _S.c.received, _S.c.conflicts, _S.c.last_slice_at, _S.c.longest_pause_s,
+            schema.studies.c.ordered_at, schema.studies.c.urgent_because,
+        )
+        .join(schema.studies)
+        .where(schema.studies.c.study_instance_uid.in_(studies), _S.c.series_instance_uid.in_(series))
+    ),
+    "study", "series",
+)  # fmt: skip
+_KEEP = HotIn(lambda files: delete(upkeep_tables.removals).where(upkeep_tables.removals.c.file.in_(files)), "file")
+_INSTANCE = HotRows(lambda rows: insert(_I).values(rows), [column for column in _I.c if column.name != "id"])
+
+
+def _counting(rows: list[dict[str, BindParameter[Any]]]) -> Update:
+    """Return the statement that writes what has changed in some series, one a row."""
+    given = union_all(*(select(*(value.label(name) for name, value in row.items())) for row in rows)).subquery()
+    return update(_S).where(_S.c.id == given.c.id).values({column: given.c[column.name] for column in _COUNTED})
+
+
+_COUNT = HotRows(_counting, (_S.c.id, *_COUNTED))
+
+
+def record_receipts(
+    tx: Connection, receipts: Sequence[Receipt], settle_s: float, *, keep_conflict: bool
+) -> list[tuple[Disposition, list[str]]]:
+    """Write the rows of some slices; a late slice reopens its series as a new revision.
+
+    Parameters
+    ----------
+    settle_s : float
+        Seconds after which assembly should look at a series.
+    keep_conflict : bool
+        Whether other content under a known SOP Instance UID is kept (and flagged). False writes nothing of it then, so
+        that the caller can compare the contents first.
+
+    Returns
+    -------
+    list of (Disposition, list of str)
+        For each receipt. The second are the spool files that hold the same: this very content in case of a duplicate,
+        the same SOP Instance UID in case of a conflict.
+    """
+    known = _known(tx, receipts)
+    series = _known_series(tx, receipts)
+    found: list[tuple[Disposition, list[str]]] = []
+    kept: list[dict[str, Any]] = []
+    counted: dict[int, dict[str, Any]] = {}
+    for receipt in receipts:
+        there = known[receipt.sop_instance_uid]
+        same = [file for digest, file in there if digest == receipt.digest]
+        others = [file for _, file in there]
+        if same or (others and not keep_conflict):
+            found.append((Disposition.DUPLICATE, same) if same else (Disposition.CONFLICT, others))
+            continue
+        row = series.get(_place(receipt)) or series.setdefault(_place(receipt), _opened(tx, receipt))
+        let_in(tx, receipt.received_at, row, receipt.urgent)
+        if others:
+            _flag(tx, receipt, row)
+        else:
+            counted[row["id"]] = _count(tx, receipt, row, settle_s)
+        kept.append(_instance(receipt, row["id"], conflict=bool(others)))
+        found.append((Disposition.CONFLICT if others else Disposition.NEW, others))
+        there.append((receipt.digest, receipt.file))
+    if kept:
+        # One may be the file of a purged series that is about to be unlinked: whoever takes this row away first has it.
+        _KEEP.run(tx, [instance["file"] for instance in kept])
+        _INSTANCE.run(tx, kept)
+        _COUNT.run(tx, list(counted.values()))
+    return found
 
 
 def record_receipt(
     tx: Connection, receipt: Receipt, settle_s: float, *, keep_conflict: bool
 ) -> tuple[Disposition, list[str]]:
-    """Write the row of one slice; a late slice reopens its series as a new revision.
-
-    Parameters
-    ----------
-    settle_s : float
-        Seconds after which assembly should look at the series.
-    keep_conflict : bool
-        Whether other content under a known SOP Instance UID is kept (and flagged). False writes nothing then, so that
-        the caller can compare the contents first.
-
-    Returns
-    -------
-    (Disposition, list of str)
-        The second are the spool files that hold the same: this very content in case of a duplicate, the same SOP
-        Instance UID in case of a conflict.
-    """
-    known = _KNOWN.rows(tx, uid=receipt.sop_instance_uid)
-    if same := [file for digest, file in known if digest == receipt.digest]:
-        return Disposition.DUPLICATE, same
-    conflict = bool(known)
-    if conflict and not keep_conflict:
-        return Disposition.CONFLICT, [file for _, file in known]
-    # It may be the file of a purged series that is about to be unlinked: whoever takes this row away first has it.
-    _KEEP.run(tx, file=receipt.file)
-    row = _series_row(tx, receipt)
-    series_id, study_id, now = row["id"], row["study_id"], receipt.received_at
-    ordered = row["ordered_at"] is not None
-    if ordered and not is_ordered(tx, receipt.study.study_instance_uid):
-        _is_waited_for(tx, now, study_id)
-        ordered = False
-    if receipt.urgent and row["urgent_because"] is None and not ordered:  # of a prior it was urgent years ago
-        hasten(tx, now, study_id, receipt.urgent)
-    _INSTANCE.run(
-        tx, series_id=series_id, sop_instance_uid=receipt.sop_instance_uid, sop_class_uid=receipt.sop_class_uid,
-        transfer_syntax_uid=receipt.transfer_syntax_uid, digest=receipt.digest, size=receipt.size, file=receipt.file,
-        slices=[s.as_json() for s in receipt.slices], conflict=conflict, received_at=now,
-        association_id=receipt.association_id,
-    )  # fmt: skip
-    if conflict:
-        tx.execute(update(schema.series).where(schema.series.c.id == series_id).values(conflicts=row["conflicts"] + 1))
-        note(tx, now, "slice.conflict", study_id, series_id, digest=receipt.digest)
-        return Disposition.CONFLICT, [file for _, file in known]
-    if row["state"] != SeriesState.RECEIVING:
-        row = _reopen(tx, row, now)
-    pause = (now - row["last_slice_at"]).total_seconds() if row["received"] else 0.0
-    longest = max(row["longest_pause_s"], pause)  # over a close as well: then this sender pauses longer than was waited
-    due = now + timedelta(seconds=settle_s)
-    _COUNT_ONE.run(tx, series_id=series_id, n=row["received"] + 1, last=now, pause=longest, due=due)
-    return Disposition.NEW, []
+    """Write the row of one slice, as `record_receipts` does."""
+    return record_receipts(tx, [receipt], settle_s, keep_conflict=keep_conflict)[0]
 
 
 def known_files(tx: Connection, files: Collection[str]) -> set[str]:
@@ -135,95 +142,53 @@ def known_files(tx: Connection, files: Collection[str]) -> set[str]:
     return {*tx.scalars(select(named).where(named.in_(files))), *tx.scalars(select(leaving).where(leaving.in_(files)))}
 
 
-def _series_row(tx: Connection, receipt: Receipt) -> dict[str, Any]:
-    keys = {"study": receipt.study.study_instance_uid, "series": receipt.study.series_instance_uid}
-    rows = _SERIES.mappings(tx, **keys)
-    if not rows:
-        _open_series(tx, receipt)
-        rows = _SERIES.mappings(tx, **keys)
-    return rows[0]
+def _known(tx: Connection, receipts: Sequence[Receipt]) -> dict[str, list[tuple[str, str]]]:
+    """Return digest and file of what is there already, by SOP Instance UID."""
+    known: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for uid, digest, file in _KNOWN.rows(tx, [receipt.sop_instance_uid for receipt in receipts]):
+        known[uid].append((digest, file))
+    return known
 
 
-def _open_series(tx: Connection, receipt: Receipt) -> None:
-    facts, now = receipt.study, receipt.received_at
-    known = _STUDY.rows(tx, uid=facts.study_instance_uid)
-    if known:
-        study_id = known[0][0]
-    else:
-        said = {
-            "study_instance_uid": facts.study_instance_uid, "patient_id": facts.patient_id,
-            "patient_name": facts.patient_name, "patient_birth_date": facts.patient_birth_date,
-            "patient_sex": facts.patient_sex, "accession_number": facts.accession_number,
-            "study_date": facts.study_date, "study_time": facts.study_time, "description": facts.study_description,
-            "referring_physician": facts.referring_physician, "station_name": facts.station_name,
-            "institution": facts.institution,
-        }  # fmt: skip
-        study_id = new_key(
-            tx, _NEW_STUDY, **_fitting(said), first_seen_at=now,
-            ordered_at=now if is_ordered(tx, facts.study_instance_uid) else None,
-        )  # fmt: skip
-        note(tx, now, "study.opened", study_id, None)
-        if asked := asked_urgently(tx, facts.study_instance_uid):
-            hasten(tx, now, study_id, asked)
-    first = receipt.slices[0] if receipt.slices else None
-    series_id = new_key(
-        tx, _NEW_SERIES, study_id=study_id, series_instance_uid=facts.series_instance_uid,
-        state=SeriesState.RECEIVING, revision=1, received=0, conflicts=0, first_slice_at=now, last_slice_at=now,
-        longest_pause_s=0.0, due_at=now, description=first.series_description if first else None,
-    )  # fmt: skip
-    note(tx, now, "series.opened", study_id, series_id)
+def _known_series(tx: Connection, receipts: Collection[Receipt]) -> dict[tuple[str, str], dict[str, Any]]:
+    studies, series = zip(*dict.fromkeys(map(_place, receipts)), strict=True)
+    rows = _SERIES.mappings(tx, studies, series)
+    return {(row["study_instance_uid"], row["series_instance_uid"]): row for row in rows}
 
 
-def _is_waited_for(tx: Connection, now: datetime, study_id: int) -> None:
-    """Of a study that an order brought a slice comes by itself: from now on somebody waits for it."""
-    tx.execute(update(schema.studies).where(schema.studies.c.id == study_id).values(ordered_at=None))
-    set_urgency(tx, study_id)
-    note(tx, now, "study.awaited", study_id, None)
+def _opened(tx: Connection, receipt: Receipt) -> dict[str, Any]:
+    description = receipt.slices[0].series_description if receipt.slices else None
+    open_series(tx, receipt.received_at, receipt.study, description)
+    return _known_series(tx, [receipt])[_place(receipt)]
 
 
-def _fitting(said: dict[str, str]) -> dict[str, str]:
-    """Cut what is longer than its value representation allows, and than its column: PostgreSQL would refuse the row."""
-    lengths = {name: getattr(schema.studies.c[name].type, "length", None) for name in said}
-    return {name: text[: lengths[name]] for name, text in said.items()}
+def _place(receipt: Receipt) -> tuple[str, str]:
+    return receipt.study.study_instance_uid, receipt.study.series_instance_uid
 
 
-def _reopen(tx: Connection, row: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Begin a new revision; of a purged series nothing is there any more, so it is counted anew."""
-    revision = row["revision"] + 1
-    anew: dict[str, Any] = {}
-    if row["state"] == SeriesState.PURGED:
-        anew = {"received": 0, "conflicts": 0, "longest_pause_s": 0.0}
-        began = {"first_slice_at": now, "expected": None, "expected_at": None, "purged_at": None}
-        tx.execute(update(_S).where(_S.c.id == row["id"]).values(**anew, **began))
-    tx.execute(
-        update(schema.series)
-        .where(schema.series.c.id == row["id"])
-        .values(
-            state=advance(SERIES, row["state"], "slice"),
-            revision=revision,
-            closed_at=None,
-            closed_because=None,
-            missing=None,
-            reason_code=None,
-            reason=None,
-        )
-    )
-    supersede_jobs(tx, row["id"])
-    note(tx, now, "series.reopened", row["study_id"], row["id"], revision=revision)
-    return {**row, **anew}
+def _instance(receipt: Receipt, series_id: int, *, conflict: bool) -> dict[str, Any]:
+    return {
+        "series_id": series_id, "sop_instance_uid": receipt.sop_instance_uid, "sop_class_uid": receipt.sop_class_uid,
+        "transfer_syntax_uid": receipt.transfer_syntax_uid, "digest": receipt.digest, "size": receipt.size,
+        "file": receipt.file, "slices": [s.as_json() for s in receipt.slices], "conflict": conflict,
+        "received_at": receipt.received_at, "association_id": receipt.association_id,
+    }  # fmt: skip
 
 
-def supersede_jobs(tx: Connection, series_id: int, kind: str | None = None) -> None:
-    """Take the unfinished jobs of a series out of the race; a running one finds that out when it finishes.
+def _flag(tx: Connection, receipt: Receipt, row: dict[str, Any]) -> None:
+    row["conflicts"] += 1
+    tx.execute(update(_S).where(_S.c.id == row["id"]).values(conflicts=row["conflicts"]))
+    note(tx, receipt.received_at, "slice.conflict", row["study_id"], row["id"], digest=receipt.digest)
 
-    Parameters
-    ----------
-    kind : str or None
-        None: every kind.
-    """
-    chosen = [schema.jobs.c.series_id == series_id, schema.jobs.c.state.in_(sources(JOB, "supersede"))]
-    if kind is not None:
-        chosen.append(schema.jobs.c.kind == kind)
-    tx.execute(
-        update(schema.jobs).where(*chosen).values(state=target(JOB, "supersede"), lease_owner=None, lease_until=None)
-    )
+
+def _count(tx: Connection, receipt: Receipt, row: dict[str, Any], settle_s: float) -> dict[str, Any]:
+    """Count a slice in its series, reopened where it is closed; return the values to be written."""
+    now = receipt.received_at
+    if row["state"] != SeriesState.RECEIVING:
+        reopen(tx, row, now)
+    pause = (now - row["last_slice_at"]).total_seconds() if row["received"] else 0.0
+    row["received"] += 1
+    row["last_slice_at"] = now
+    # Over a close as well: then this sender pauses longer than was waited.
+    row["longest_pause_s"] = max(row["longest_pause_s"], pause)
+    return {**row, "due_at": now + timedelta(seconds=settle_s)}

@@ -21,8 +21,8 @@ from ichnode.worklist.assembly import queue_job
 from ichnode.worklist.database import new_key, note
 from ichnode.worklist.jobs import Job, finish_job
 from ichnode.worklist.notices import look_again
+from ichnode.worklist.opening import supersede_jobs
 from ichnode.worklist.readings import reopen
-from ichnode.worklist.receipts import supersede_jobs
 from ichnode.worklist.reports import REJECTION, ReportRow, file_report
 from ichnode.worklist.retractions import retract_overturned
 

@@ -19,7 +19,7 @@ RECEIVE = [
     ("ichnode.storage.atomic:write_durable", "before", 5),
     ("ichnode.storage.spool:Spool.put_slice", "after", 5),
     ("ichnode.storage.spool:Spool.settle", "before", 5),  # renamed, the name not yet durable
-    ("ichnode.worklist.receipts:record_receipt", "after", 5),  # inside the transaction
+    ("ichnode.worklist.receipts:record_receipts", "after", 5),  # inside the transaction
     ("ichnode.steps.receive:take_custody", "after", 5),  # committed, not acknowledged
     ("ichnode.worklist.associations:end_association", "after", 1),
 ]
@@ -42,7 +42,7 @@ DELIVER = [
 
 
 ON_POSTGRESQL = [
-    ("ichnode.worklist.receipts:record_receipt", "after", 5),  # each inside a transaction
+    ("ichnode.worklist.receipts:record_receipts", "after", 5),  # each inside a transaction
     ("ichnode.worklist.results:finish", "after", 1),
     ("ichnode.worklist.deliveries:accepted", "after", 1),
 ]

@@ -177,7 +177,7 @@ def test_a_late_slice_discards_the_analysis_of_the_fragment(node, engine, clock,
         with node.worklist.write() as tx:
             (row,) = rows(node.worklist, schema.series)
             tx.execute(schema.series.update().values(state="receiving", revision=row["revision"] + 1))
-            from ichnode.worklist.receipts import supersede_jobs
+            from ichnode.worklist.opening import supersede_jobs
 
             supersede_jobs(tx, row["id"])
         return interpret(*arguments)

@@ -16,7 +16,7 @@ from ichnode.steps.illustrate import MOST_KEPT, PATIENCE_S, Readings, illustrate
 from ichnode.steps.recover import free_leases
 from ichnode.steps.turn import Turns
 from ichnode.worklist import jobs, retractions, schema
-from ichnode.worklist.receipts import supersede_jobs
+from ichnode.worklist.opening import supersede_jobs
 from tests.bundles import write_tiny_bundle
 from tests.made import rows
 

@@ -148,7 +148,7 @@ def test_without_its_row_a_slice_is_not_acknowledged_and_the_next_attempt_is(nod
         raise TransientError("The worklist cannot be written now.", "WORKLIST")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ichnode.steps.receive.record_receipt", locked)
+        patch.setattr("ichnode.steps.custody.record_receipts", locked)
         with pytest.raises(TransientError):
             receive_slice(node, as_received(slice_files[0]))
     assert rows(node.worklist, schema.instances) == []

@@ -51,20 +51,29 @@ def test_the_order_of_what_makes_it_durable(tmp_path, monkeypatch):
 
 def test_replaces_whole_or_not_at_all(tmp_path, monkeypatch):
     write_durable(tmp_path / "a", b"old")
-    real = os.write
+    real = os.writev
 
-    def fill_up(descriptor, data):
+    def fill_up(descriptor, chunks):
         if fill_up.left <= 0:
             raise OSError(errno.ENOSPC, "No space left on device")
         fill_up.left -= 1
-        return real(descriptor, data[:10])
+        return real(descriptor, [chunks[0][:10]])
 
     fill_up.left = 3
-    monkeypatch.setattr(os, "write", fill_up)
+    monkeypatch.setattr(os, "writev", fill_up)
     with pytest.raises(DiskFull, match="No space left"):
         write_durable(tmp_path / "a", b"new" * 100)
     assert names(tmp_path) == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_what_the_kernel_takes_in_parts_arrives_whole(tmp_path, monkeypatch):
+    real, chunks = os.writev, [b"a" * 7, b"", b"b" * 5, *(bytes([n % 256]) for n in range(3000))]
+    monkeypatch.setattr(os, "writev", lambda descriptor, views: real(descriptor, [b"".join(views)[:9]]))
+    write_durable(tmp_path / "in parts", *chunks)
+    monkeypatch.undo()
+    write_durable(tmp_path / "at once", *chunks)
+    assert (tmp_path / "in parts").read_bytes() == (tmp_path / "at once").read_bytes() == b"".join(chunks)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

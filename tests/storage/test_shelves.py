@@ -53,7 +53,7 @@ def test_who_crosses_midnight_together_is_durable_on_both_sides(kept, day, monke
     names.append(kept.put_slice(META, MORE, digest_of(MORE)))
     synced = []
     monkeypatch.setattr(spool, "sync_directory", synced.append)
-    kept._sync_slices(names)
+    kept.settle(*names)
     assert sorted(synced) == [os.fspath(kept.path(name).parent) for name in names]
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from ichnode.core.identity import digest_of
 from ichnode.errors import DiskFull, PermanentError
 from ichnode.storage import spool as spool_module
 from ichnode.storage.spool import Spool
-from tests.peers import wait_until
 
 META, DATA = b"M" * 300, b"D" * 5000
 DIGEST = digest_of(DATA)
@@ -90,30 +88,15 @@ def test_who_comes_a_moment_later_changes_nothing(spool, monkeypatch):
     assert len(list(path.parent.iterdir())) == 1
 
 
-def test_a_name_is_durable_for_everyone_who_settles_it(spool, monkeypatch):
-    """Whoever comes while a sync is under way shares the next one: his name may be newer than the first."""
-    began, go_on, syncs = threading.Event(), threading.Event(), []
-
-    def slow(directory):
-        syncs.append(directory)
-        began.set()
-        assert go_on.wait(120)
-
+def test_names_of_one_day_are_durable_by_one_sync(spool, monkeypatch):
+    syncs = []
     names = [spool.put_slice(META, bytes([n]) * 100, digest_of(bytes([n]) * 100)) for n in range(6)]
-    monkeypatch.setattr(spool_module, "sync_directory", slow)
-    with ThreadPoolExecutor(6) as pool:
-        first = pool.submit(spool.settle, names[0])
-        assert began.wait(120)
-        rest = [pool.submit(spool.settle, name) for name in names[1:]]
-        wait_until(lambda: len(spool._settling._waiting) == 5)
-        assert not any(future.done() for future in rest)
-        go_on.set()
-        for future in [first, *rest]:
-            future.result(120)
-    assert syncs == [os.fspath(spool.path(names[0]).parent)] * 2
+    monkeypatch.setattr(spool_module, "sync_directory", syncs.append)
+    spool.settle(*names)
+    assert syncs == [os.fspath(spool.path(names[0]).parent)]
 
 
-def test_a_name_that_cannot_be_settled_is_said_so_to_everyone(spool, monkeypatch):
+def test_a_name_that_cannot_be_settled_is_said_so(spool, monkeypatch):
     def broken(directory):
         raise OSError(5, "Input/output error")
 
@@ -207,7 +190,7 @@ def test_a_full_disk_leaves_nothing(spool, monkeypatch):
     def full(descriptor, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(os, "writev", full)
     with pytest.raises(DiskFull):
         spool.put_slice(META, DATA, DIGEST)
     monkeypatch.undo()

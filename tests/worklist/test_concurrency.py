@@ -7,7 +7,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ichnode.core.group import Group
 from ichnode.core.lifecycle import JobState
+from ichnode.errors import TransientError
 from ichnode.worklist import assembly, associations, deliveries, jobs, receipts, schema
 from ichnode.worklist.receipts import Disposition
 from tests.made import (
@@ -43,13 +45,17 @@ def test_receipts_that_share_transactions(worklist, clock):
     slices = [one for seed in range(8) for one in head_slices(25, seed=str(seed))]
     unwritable = study_facts("unwritable", patient_name="\ud800")
 
+    def record(some):
+        with worklist.write_about([]) as tx:
+            return receipts.record_receipts(tx, some, 0.5, keep_conflict=False)
+
+    group = Group(record, everyones=(TransientError,))
+
     def receive(numbered):
         number, one = numbered
         facts = unwritable if number % 50 == 7 else study_facts()
         try:
-            return worklist.together(
-                lambda tx: receipts.record_receipt(tx, receipt_of(one, clock(), facts), 0.5, keep_conflict=False)
-            )[0]
+            return group.do(receipt_of(one, clock(), facts))[0]
         except UnicodeEncodeError:
             return None
 

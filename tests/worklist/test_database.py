@@ -206,6 +206,11 @@ def test_a_database_locked_by_another_program_is_a_passing_trouble(worklist, mon
     patient.dispose()
 
 
+def note_about(worklist, event, *uids):
+    with worklist.write_about(uids) as tx:
+        note(tx, NOON, event, None, None)
+
+
 def test_a_server_that_is_gone_is_a_passing_trouble(postgresql):
     with postgresql.copied() as url:
         one = Worklist(url)
@@ -217,7 +222,7 @@ def test_a_server_that_is_gone_is_a_passing_trouble(postgresql):
         with pytest.raises(TransientError, match="cannot be read now"):
             rows(one, schema.journal)
         with pytest.raises(TransientError, match="cannot be written now"):
-            one.together(lambda tx: note(tx, NOON, "lost", None, None), "1.2.3")
+            note_about(one, "lost", "1.2.3")
         postgresql.serve()
         with one.write() as tx:
             note(tx, NOON, "after", None, None)
@@ -234,7 +239,7 @@ def test_whoever_waits_too_long_for_another_node_tries_again_later(postgresql, m
             with pytest.raises(TransientError, match="lock timeout"), other.write():
                 pass
             with pytest.raises(TransientError, match="lock timeout"):
-                other.together(lambda tx: note(tx, NOON, "lost", None, None), "1.2.3")
+                note_about(other, "lost", "1.2.3")
             with other.read() as reading:
                 assert reading.scalar(select(func.count()).select_from(schema.journal)) == 0
         with other.write() as tx:
@@ -249,20 +254,21 @@ def test_two_nodes_write_about_different_studies_at_once_and_about_one_after_the
         one, other = Worklist(url), Worklist(url)
         inside, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
-        def hold(tx):
-            note(tx, NOON, "first", None, None)
-            inside.set()
-            assert go_on.wait(60)
+        def hold():
+            with one.write_about(["1.2.3", "1.2.3.4"]) as tx:
+                note(tx, NOON, "first", None, None)
+                inside.set()
+                assert go_on.wait(60)
 
-        def wait(work, *about):
-            other.together(work, *about)
+        def wait():
+            note_about(other, "second", "1.2.3")
             ended.set()
 
-        holding = threading.Thread(target=one.together, args=(hold, "1.2.3", "1.2.3.4"))
+        holding = threading.Thread(target=hold)
         holding.start()
         assert inside.wait(60)
-        other.together(lambda tx: note(tx, NOON, "another study", None, None), "1.2.5", "1.2.5.4")
-        waiting = threading.Thread(target=wait, args=(lambda tx: note(tx, NOON, "second", None, None), "1.2.3"))
+        note_about(other, "another study", "1.2.5", "1.2.5.4")
+        waiting = threading.Thread(target=wait)
         waiting.start()
         wait_until(lambda: _waits_for_lock(one), 60, "the second waits for the first")
         assert not ended.is_set()

@@ -101,6 +101,34 @@ def test_a_conflict_names_the_files_to_compare_before_it_writes(worklist, clock)
     assert series_row(worklist).conflicts == 0
 
 
+def test_slices_that_come_together_are_what_they_would_be_one_by_one(worklist, clock):
+    """New and known series, twice the same, two contents of one UID, a late slice: in one transaction."""
+    known, new, done = study_facts("known"), study_facts("new"), study_facts("done")
+    first, second, third = head_slices(3, seed="known")
+    take(worklist, [first], clock(), known)
+    closed_series(worklist, clock, done, number=2)
+    *_, late, later = head_slices(4, seed=done.series_instance_uid)
+    clock.forward(7)
+    (only,) = head_slices(1, seed="new")
+    some = [
+        receipt_of(first, clock(), known), receipt_of(second, clock(), known), receipt_of(second, clock(), known),
+        receipt_of(only, clock(), new), receipt_of(only, clock(), new, content="other"),
+        receipt_of(third, clock(), known), receipt_of(late, clock(), done), receipt_of(later, clock(), done),
+    ]  # fmt: skip
+    with worklist.write() as tx:
+        found = receipts.record_receipts(tx, some, 0.5, keep_conflict=False)
+    assert [disposition for disposition, _ in found] == [DUPLICATE, NEW, DUPLICATE, NEW, CONFLICT, NEW, NEW, NEW]
+    assert [files for _, files in found] == [[some[0].file], [], [some[1].file], [], [some[3].file], [], [], []]
+    row = series_row(worklist, known)
+    assert (row.received, row.last_slice_at, row.longest_pause_s) == (3, clock(), 7.0)
+    row = series_row(worklist, new)
+    assert (row.received, row.conflicts) == (1, 0)
+    row = series_row(worklist, done)
+    assert (row.state, row.revision, row.received) == (SeriesState.RECEIVING, 2, 4)
+    assert events(worklist).count("series.reopened") == 1
+    assert len(rows(worklist, schema.instances)) == 3 + 1 + 4
+
+
 def test_a_conflict_does_not_open_a_closed_series(worklist, clock):
     closed_series(worklist, clock)
     (one, *_) = head_slices(3, seed=study_facts().series_instance_uid)
