@@ -230,6 +230,19 @@ def test_a_server_that_is_gone_is_a_passing_trouble(postgresql):
         one.dispose()
 
 
+def test_a_server_that_was_started_anew_between_two_writes_is_no_trouble(postgresql):
+    with postgresql.copied() as url:
+        one = Worklist(url)
+        for event in ("before", "after"):
+            with one.write() as tx:
+                note(tx, NOON, event, None, None)
+            postgresql.halt()
+            postgresql.serve()
+        note_about(one, "about one study", "1.2.3")
+        assert [row["event"] for row in rows(one, schema.journal)] == ["before", "after", "about one study"]
+        one.dispose()
+
+
 def test_whoever_waits_too_long_for_another_node_tries_again_later(postgresql, monkeypatch):
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 1)
     with postgresql.copied() as url:
