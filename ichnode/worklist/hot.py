@@ -8,8 +8,7 @@ callers see no difference. PostgreSQL keeps them prepared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import BindParameter, Column, Connection, Float, bindparam
@@ -81,9 +80,14 @@ class Hot:
     def _execute(self, tx: Connection, values: dict[str, Any], *, fetch: bool) -> Any:
         compiled = self._for(tx)
         parameters = compiled.parameters(values)
-        with _told(tx, compiled.sql) as cursor:
+        cursor = tx.connection.cursor()
+        try:
             cursor.execute(compiled.sql, parameters, **compiled.options)
             return cursor.fetchall() if fetch else cursor.rowcount
+        except tx.dialect.loaded_dbapi.Error as error:
+            raise DBAPIError.instance(compiled.sql, None, error, tx.dialect.loaded_dbapi.Error) from error
+        finally:
+            cursor.close()
 
     def _for(self, tx: Connection) -> _Compiled:
         known = self._compiled.get(tx.dialect.name)
@@ -107,7 +111,7 @@ class HotIn:
 
     def __init__(self, build: Callable[..., Executable], *names: str) -> None:
         self._build, self._names = build, names
-        self._sizes: dict[int, Hot] = {}
+        self._sizes: dict[int, tuple[Hot, list[str]]] = {}
 
     def run(self, tx: Connection, *keys: Sequence[Any]) -> None:
         """Execute what returns no rows; one sequence, not empty, for each of the names."""
@@ -126,11 +130,15 @@ class HotIn:
 
     def _filled(self, keys: Sequence[Sequence[Any]]) -> tuple[Hot, dict[str, Any]]:
         size = 1 << (max(map(len, keys)) - 1).bit_length()
-        hot = self._sizes.get(size)
-        if hot is None:
-            hot = self._sizes[size] = Hot(self._build(*(_numbered(name, size) for name in self._names)))
-        named = zip(self._names, keys, strict=True)
-        return hot, {f"{name}_{i}": some[min(i, len(some) - 1)] for name, some in named for i in range(size)}
+        hot, names = self._sizes.get(size) or self._sizes.setdefault(size, self._made(size))
+        filled = (key for some in keys for key in (*some, *(some[-1] for _ in range(size - len(some)))))
+        return hot, dict(zip(names, filled, strict=True))
+
+    def _made(self, size: int) -> tuple[Hot, list[str]]:
+        lists: list[list[BindParameter[Any]]] = [
+            [bindparam(f"{name}_{number}") for number in range(size)] for name in self._names
+        ]
+        return Hot(self._build(*lists)), [parameter.key for some in lists for parameter in some]
 
 
 class HotRows:
@@ -153,33 +161,19 @@ class HotRows:
     ) -> None:
         self._build = build
         self._types = {column.name: column.type for column in columns}
-        self._sizes: dict[int, Hot] = {}
+        self._sizes: dict[int, tuple[Hot, list[str]]] = {}
 
     def run(self, tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Write all rows, which may be none."""
         for at in range(0, len(rows), self._MOST):
             some = rows[at : at + self._MOST]
-            hot = self._sizes.get(len(some)) or self._sizes.setdefault(len(some), self._made(len(some)))
-            hot.run(tx, **{f"{name}_{i}": row[name] for i, row in enumerate(some) for name in self._types})
+            hot, names = self._sizes.get(len(some)) or self._sizes.setdefault(len(some), self._made(len(some)))
+            given = (row[name] for row in some for name in self._types)
+            hot.run(tx, **dict(zip(names, given, strict=True)))
 
-    def _made(self, size: int) -> Hot:
+    def _made(self, size: int) -> tuple[Hot, list[str]]:
         def row(number: int) -> dict[str, BindParameter[Any]]:
             return {name: bindparam(f"{name}_{number}", type_=kind) for name, kind in self._types.items()}
 
-        return Hot(self._build([row(number) for number in range(size)]))
-
-
-def _numbered(name: str, size: int) -> list[BindParameter[Any]]:
-    return [bindparam(f"{name}_{i}") for i in range(size)]
-
-
-@contextmanager
-def _told(tx: Connection, sql: str) -> Iterator[Any]:
-    """Open a cursor of the driver; its errors become those of SQLAlchemy."""
-    cursor = tx.connection.cursor()
-    try:
-        yield cursor
-    except tx.dialect.loaded_dbapi.Error as error:
-        raise DBAPIError.instance(sql, None, error, tx.dialect.loaded_dbapi.Error) from error
-    finally:
-        cursor.close()
+        rows = [row(number) for number in range(size)]
+        return Hot(self._build(rows)), [parameter.key for one in rows for parameter in one.values()]

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Update, delete, insert, select, union_all, update
+from sqlalchemy import BindParameter, Connection, Update, case, delete, insert, select, update
 
 from ichnode.core.lifecycle import SeriesState
 from ichnode.core.slices import Slice, StudyFacts
@@ -74,8 +74,11 @@ _INSTANCE = HotRows(lambda rows: insert(_I).values(rows), [column for column in 
 
 def _counting(rows: list[dict[str, BindParameter[Any]]]) -> Update:
     """Return the statement that writes what has changed in some series, one a row."""
-    given = union_all(*(select(*(value.label(name) for name, value in row.items())) for row in rows)).subquery()
-    return update(_S).where(_S.c.id == given.c.id).values({column: given.c[column.name] for column in _COUNTED})
+    statement = update(_S).where(_S.c.id.in_([row["id"] for row in rows]))
+    if len(rows) == 1:
+        return statement.values({column: rows[0][column.name] for column in _COUNTED})
+    given = [(_S.c.id == row["id"], row) for row in rows]
+    return statement.values({column: case(*((of, row[column.name]) for of, row in given)) for column in _COUNTED})
 
 
 _COUNT = HotRows(_counting, (_S.c.id, *_COUNTED))
