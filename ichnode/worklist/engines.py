@@ -123,12 +123,17 @@ def _begin_sqlite(connection: Connection) -> None:
         try:
             _BEGIN_WRITING.run(connection)
         except OperationalError as error:
-            if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+            if not _is_busy(error) or time.monotonic() >= deadline:
                 raise
             time.sleep(pause_s)
             pause_s = min(1.1 * pause_s, _LONGEST_TURN_S)
         else:
             return
+
+
+def _is_busy(error: OperationalError) -> bool:
+    """Tell whether another process is at it; the extended code says how, as recovering the log of one that died."""
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def make_impatient(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,24 +51,26 @@ def open_series(tx: Connection, now: datetime, facts: StudyFacts, description: s
     note(tx, now, "series.opened", study_id, series_id)
 
 
-def let_in(tx: Connection, now: datetime, row: dict[str, Any], urgent: Said | None) -> None:
+def let_in(tx: Connection, now: datetime, rows: Sequence[dict[str, Any]], urgent: Said | None) -> None:
     """Note what a slice that came means for the urgency of its study.
 
     Parameters
     ----------
-    row : dict
-        Of the series, with its study; brought up to date.
+    rows : sequence of dict
+        All series of its study that are at hand, with the study; brought up to date.
     urgent : Said or None
         Why the slice is urgent.
     """
-    study_id = row["study_id"]
-    if row["ordered_at"] is not None and not is_ordered(tx, row["study_instance_uid"]):
+    study_id, ordered_at, because = (rows[0][name] for name in ("study_id", "ordered_at", "urgent_because"))
+    if ordered_at is not None and not is_ordered(tx, rows[0]["study_instance_uid"]):
         _is_waited_for(tx, now, study_id)
-        row["ordered_at"] = None
+        ordered_at = None
     # Of a prior it was urgent years ago.
-    if urgent and row["urgent_because"] is None and row["ordered_at"] is None:
+    if urgent and because is None and ordered_at is None:
         hasten(tx, now, study_id, urgent)
-        row["urgent_because"] = urgent.because
+        because = urgent.because
+    for row in rows:
+        row.update(ordered_at=ordered_at, urgent_because=because)
 
 
 def _is_waited_for(tx: Connection, now: datetime, study_id: int) -> None:

@@ -116,7 +116,8 @@ def record_receipts(
             found.append((Disposition.DUPLICATE, same) if same else (Disposition.CONFLICT, others))
             continue
         row = series.get(_place(receipt)) or series.setdefault(_place(receipt), _opened(tx, receipt))
-        let_in(tx, receipt.received_at, row, receipt.urgent)
+        of_study = [other for other in series.values() if other["study_id"] == row["study_id"]]
+        let_in(tx, receipt.received_at, of_study, receipt.urgent)
         if others:
             _flag(tx, receipt, row)
         else:

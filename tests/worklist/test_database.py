@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from ichnode.core.alerts import Rule
 from ichnode.errors import IchnodeError, PermanentError, TransientError
@@ -204,6 +205,26 @@ def test_a_database_locked_by_another_program_is_a_passing_trouble(worklist, mon
     with patient.write() as tx:
         note(tx, NOON, "later", None, None)
     patient.dispose()
+
+
+@ON_SQLITE
+def test_a_log_that_another_process_recovers_is_waited_for(worklist, monkeypatch):
+    begin = engines._BEGIN_WRITING
+    recovering = sqlite3.OperationalError("database is locked")
+    recovering.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
+    left = [OperationalError("BEGIN IMMEDIATE", None, recovering)] * 3
+
+    class Recovered:
+        def run(self, connection):
+            if left:
+                raise left.pop()
+            return begin.run(connection)
+
+    monkeypatch.setattr(engines, "_BEGIN_WRITING", Recovered())
+    with worklist.write() as tx:
+        note(tx, NOON, "after", None, None)
+    assert not left
+    assert [row["event"] for row in rows(worklist, schema.journal)] == ["after"]
 
 
 def note_about(worklist, event, *uids):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ichnode.core.lifecycle import JobState, SeriesState
+from ichnode.core.urgency import Said
 from ichnode.worklist import assembly, receipts, schema
 from ichnode.worklist.receipts import Disposition
 from tests.made import (
@@ -127,6 +130,20 @@ def test_slices_that_come_together_are_what_they_would_be_one_by_one(worklist, c
     assert (row.state, row.revision, row.received) == (SeriesState.RECEIVING, 2, 4)
     assert events(worklist).count("series.reopened") == 1
     assert len(rows(worklist, schema.instances)) == 3 + 1 + 4
+
+
+def test_two_series_of_a_study_that_come_together_make_it_urgent_once(worklist, clock):
+    here, there = study_facts(series="here"), study_facts(series="there")
+    some = [
+        replace(receipt_of(one, clock(), facts), urgent=Said("peer", "ED_CT"))
+        for one, facts in zip(head_slices(4), (here, there, there, here), strict=True)
+    ]
+    for turn in range(2):  # of a new study, and of a known one
+        with worklist.write() as tx:
+            receipts.record_receipts(tx, some[2 * turn :][:2], 0.5, keep_conflict=False)
+    assert events(worklist).count("study.urgent") == 1
+    assert events(worklist).count("study.opened") == 1
+    assert [row["received"] for row in rows(worklist, schema.series)] == [2, 2]
 
 
 def test_a_conflict_does_not_open_a_closed_series(worklist, clock):
