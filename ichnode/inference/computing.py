@@ -55,9 +55,12 @@ class Cnn(Protocol):
     ----------
     name : str
         What computes it, and in which precision, such as ``OpenVINO bf16``.
+    one_size : bool
+        Each number of pictures that it has not seen yet costs seconds: it is to be given as many always.
     """
 
     name: str
+    one_size: bool
 
     def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pooled features (n, features) and the explained stage's maps (n, channels, h, w) of n pictures.
@@ -72,6 +75,8 @@ class TorchCnn:
 
     def __init__(self, network: CnnLstm, precision: str = "fp32", compiled: bool = False) -> None:
         self.name = f"torch {precision}{', compiled' if compiled else ''}"
+        # cuDNN looks for kernels anew, which took 8 to 10 s on an H100, and torch's compiler compiles anew.
+        self.one_size = compiled or next(network.parameters()).is_cuda
         self._type = torch.bfloat16 if precision == "bf16" else torch.float32
         self._network = copy.deepcopy(network) if precision == "bf16" else network
         if precision == "bf16":

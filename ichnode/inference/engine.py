@@ -282,19 +282,24 @@ class Engine:
 
     def _seen(self, hu: Tensor, rows: Tensor, mirror: bool) -> tuple[Tensor, Tensor]:
         """Send some slices through the CNN, in halves where the device has no memory for all of them."""
+        if len(rows) > self._batch:
+            seen = [self._seen(hu, part, mirror) for part in rows.split(self._batch)]
+            return torch.cat([features for features, _ in seen]), torch.cat([maps for _, maps in seen])
+        missing = self._batch - len(rows) if self._cnn.one_size else 0
         try:
-            return self._cnn(self._pictures(hu, rows, mirror))
+            features, maps = self._cnn(self._pictures(hu, torch.cat((rows, rows[-1:].expand(missing))), mirror))
         except torch.OutOfMemoryError:
-            if len(rows) == 1:
+            if len(rows) + missing == 1:
                 raise
-        self._batch = (len(rows) + 1) // 2  # from now on
+        else:  # what filled it up is not kept
+            return (features[: len(rows)].clone(), maps[: len(rows)].clone()) if missing else (features, maps)
+        self._batch = (len(rows) + missing + 1) // 2  # from now on
         torch.cuda.empty_cache()
-        first, second = (self._seen(hu, part, mirror) for part in rows.split(self._batch))
-        return torch.cat((first[0], second[0])), torch.cat((first[1], second[1]))
+        return self._seen(hu, rows, mirror)
 
     def _pictures(self, hu: Tensor, rows: Tensor, mirror: bool) -> Tensor:
         how = self.bundle.preprocessing
-        slabs = hu[with_neighbours(rows.tolist(), len(hu), how)]  # (up to 4, 1 + 2 neighbours, H, W)
-        pictures = channels(slabs.to(self._device), how)  # (up to 4, channels, H, W)
+        slabs = hu[with_neighbours(rows.tolist(), len(hu), how)]  # (rows, 1 + 2 neighbours, H, W)
+        pictures = channels(slabs.to(self._device), how)  # (rows, channels, H, W)
         view = pictures.flip(-1) if mirror else pictures
         return view.contiguous(memory_format=torch.channels_last)

@@ -49,6 +49,7 @@ class OpenVinoCnn:
         self, bundle: Bundle, network: CnnLstm, precision: str, batch: int, threads: int | None, cache: Path | None
     ) -> None:
         self.name = f"OpenVINO {precision}"
+        self.one_size = False  # it sees to that itself
         side = bundle.preprocessing.matrix
         self._shape = (batch, bundle.preprocessing.channels, side, side)
         settings = {

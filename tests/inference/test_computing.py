@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def plain(tiny_bundle):
 class Slow:
     """Stands for a way to compute the CNN that goes wrong in some manner."""
 
-    name = "made up"
+    name, one_size = "made up", False
 
     def __init__(self, network, wrong):
         self._cnn, self._wrong = TorchCnn(network), wrong
@@ -133,8 +134,9 @@ class Small:
 
     name = "a small device"
 
-    def __init__(self, network, most):
+    def __init__(self, network, most, one_size=False):
         self._cnn, self._most, self.seen = TorchCnn(network), most, []
+        self.one_size = one_size
 
     def __call__(self, pictures):
         if len(pictures) > self._most:
@@ -154,6 +156,21 @@ def test_out_of_memory_splits_the_batch(most, tiny_bundle, plain):
     np.testing.assert_allclose(engine.score(*VOLUME), plain.score(*VOLUME), atol=1e-6)
     assert len(small.seen) <= -(-11 // max(1, most - most % 2)), "what did not fit is not tried again and again"
     assert engine.activations(reading, [(3, 0)]).shape == (1, 256, 256)
+
+
+@pytest.mark.parametrize(("most", "size"), [(4, 4), (3, 2), (2, 2), (1, 1)])
+def test_where_each_number_of_pictures_costs_anew_there_is_one(most, size, tiny_bundle, plain):
+    """Series of any length, and the maps of single slices; 11 and 3 are no multiples of four."""
+    engine = Engine.load(tiny_bundle.folder, "cpu")
+    engine._cnn = small = Small(engine._network, most, one_size=True)
+    hu, positions_mm, spacing_mm = VOLUME
+    readings = [engine.read(hu[:count], positions_mm[:count], spacing_mm) for count in (11, 3)]
+    for count, reading in zip((11, 3), readings, strict=True):
+        np.testing.assert_allclose(reading.scores, plain.score(hu[:count], positions_mm[:count], spacing_mm), atol=1e-6)
+    wanted = [(2, 0), (1, 3)]
+    shown = engine.activations(replace(readings[0], maps=()), wanted)
+    np.testing.assert_allclose(shown, plain.activations(plain.read(*VOLUME), wanted), atol=1e-5)
+    assert set(small.seen) == {size}
 
 
 def test_without_memory_for_one_slice_the_cpu_goes_on(tiny_bundle, plain, capsys):
