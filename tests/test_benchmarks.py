@@ -7,9 +7,12 @@ import shutil
 
 import pydicom
 import pytest
+import torch
+from torch import nn
 
 from benchmarks import record
 from benchmarks.bench_node import send
+from benchmarks.roof import WAYS, Passes
 from tests.peers import free_port
 
 
@@ -45,3 +48,29 @@ def test_records_replace_those_of_the_same_name_and_keep_the_others(tmp_path):
     assert kept["other"]["value"] == 1.235
     assert kept["other"]["machine"]["cores"] >= 1
     assert {"name", "value", "unit", "ratio", "against", "command", "machine"} <= kept["other"].keys()
+
+
+class Shortcut(nn.Module):
+    """Convolution, normalisation, addition of the input, rectifier: the block of every ResNet, as small as can be."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.relu = nn.Conv2d(4, 4, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.relu(self.norm(self.conv(x)) + x)
+
+
+def test_the_roof_counts_what_each_way_moves():
+    block = nn.Sequential(Shortcut(), Shortcut()).to("meta").eval()
+    x = torch.empty(1, 4, 100, 100, device="meta")
+    with torch.no_grad(), Passes(flops_a_second=1e15, bytes_a_second=2.0) as passes:  # a number a second
+        block(x)
+    picture, weights, norm = 4 * 100 * 100, 16, 16
+    assert passes.flops == 2 * 2 * 16 * 100 * 100
+    each = picture * (2 + 2 + 3 + 2) + weights + norm  # convolution, normalisation, addition, rectifier
+    one_pass = picture * (2 + 3) + weights + norm
+    inside = picture * (2 + 1) + weights + norm
+    for way, numbers in zip(WAYS, (each, one_pass, inside), strict=True):
+        assert passes.moved[way] == 2 * 2 * numbers, way
+        assert passes.seconds[way] == pytest.approx(2 * numbers), way
