@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ichnode.inference.activation import stage_maps
 from ichnode.inference.bundle import Bundle
+from ichnode.inference.folding import fold_normalisation
 from ichnode.inference.network import CnnLstm
 from ichnode.inference.openvino_cnn import OpenVinoCnn, has_openvino
 
@@ -78,10 +79,13 @@ class TorchCnn:
         # cuDNN looks for kernels anew, which took 8 to 10 s on an H100, and torch's compiler compiles anew.
         self.one_size = compiled or next(network.parameters()).is_cuda
         self._type = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._network = copy.deepcopy(network) if precision == "bf16" else network
+        self._network = network
+        if precision == "bf16" or compiled:  # else it is what others are held against, and as it was trained
+            self._network = copy.deepcopy(network)
+            fold_normalisation(self._network.cnn)
         if precision == "bf16":
             for layer in self._network.cnn.modules():
-                if isinstance(layer, nn.Conv2d | nn.Linear):  # normalisation stays in fp32
+                if isinstance(layer, nn.Conv2d | nn.Linear):  # a normalisation that is left stays in fp32
                     layer.to(torch.bfloat16)
         self._run: Callable[[Tensor], tuple[Tensor, Tensor]] = self._both
         if compiled:
