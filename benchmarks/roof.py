@@ -11,6 +11,7 @@ the next. Counted in bf16, on no device, for:
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ichnode.inference.computing import CUDA_BATCH
+from ichnode.inference.folding import fold_normalisation
 
 from .inference import NETWORKS, _network
 
@@ -102,16 +104,19 @@ def main(networks: tuple[str, ...], tflops: float, terabytes: float) -> None:
     """Print the roof of the named networks, or of all."""
     for name in networks or NETWORKS:
         bundle, network = _network(name, torch.device("cpu"))
-        how = bundle.preprocessing
-        cnn = network.cnn.to("meta").eval()
+        how, folded = bundle.preprocessing, copy.deepcopy(network.cnn)
+        fold_normalisation(folded)
         pictures = torch.empty(CUDA_BATCH, how.channels, how.matrix, how.matrix, device="meta")
-        with torch.no_grad(), Passes(tflops * 1e12, terabytes * 1e12) as passes:
-            cnn(pictures)
-        click.echo(f"{name}, {passes.flops / CUDA_BATCH / 1e9:.1f} GFLOP a slice of {how.matrix} x {how.matrix}:")
-        for way in WAYS:
-            speed, moved = CUDA_BATCH / passes.seconds[way], passes.moved[way] / CUDA_BATCH / 1e6
-            share = speed * passes.flops / CUDA_BATCH / (tflops * 1e12)
-            click.echo(f"  {way}: {moved:.0f} MB, at most {speed:,.0f} slices/s, {share:.0%} of the arithmetic")
+        for title, cnn in (("as trained", network.cnn), ("normalisation folded, as the node does in bf16", folded)):
+            cnn.to("meta").eval()
+            with torch.no_grad(), Passes(tflops * 1e12, terabytes * 1e12) as passes:
+                cnn(pictures)
+            each = passes.flops / CUDA_BATCH
+            click.echo(f"{name}, {each / 1e9:.1f} GFLOP a slice of {how.matrix} x {how.matrix}, {title}:")
+            for way in WAYS:
+                speed, moved = CUDA_BATCH / passes.seconds[way], passes.moved[way] / CUDA_BATCH / 1e6
+                share = speed * each / (tflops * 1e12)
+                click.echo(f"  {way}: {moved:.0f} MB, at most {speed:,.0f} slices/s, {share:.0%} of the arithmetic")
 
 
 if __name__ == "__main__":
