@@ -181,7 +181,7 @@ class Engine:
         try:
             return self._read(prepared, (slices, rows, columns))
         except torch.OutOfMemoryError:
-            if self._is_plain:
+            if self._device.type == "cpu" and self._cnn.name == PLAIN_NAME:
                 raise
         self._retreat()
         return self._read(prepared, (slices, rows, columns))
@@ -197,10 +197,6 @@ class Engine:
             read = [torch.sigmoid(self._network.read(seen, [len(seen)])) for seen in features]  # (slabs, 6) each
             scores = torch.stack(read).mean(0)
         return Reading(scores.cpu().numpy()[prepared.slab_of], prepared, features, maps, shape)
-
-    @property
-    def _is_plain(self) -> bool:
-        return self._device.type == "cpu" and self._cnn.name == PLAIN_NAME
 
     def _retreat(self) -> None:
         """Go on with plain fp32 on the CPU, where a device has not even memory for one slice."""
@@ -283,17 +279,16 @@ class Engine:
     def _seen(self, hu: Tensor, rows: Tensor, mirror: bool) -> tuple[Tensor, Tensor]:
         """Send some slices through the CNN, in halves where the device has no memory for all of them."""
         if len(rows) > self._batch:
-            seen = [self._seen(hu, part, mirror) for part in rows.split(self._batch)]
-            return torch.cat([features for features, _ in seen]), torch.cat([maps for _, maps in seen])
-        missing = self._batch - len(rows) if self._cnn.one_size else 0
+            parts = [self._seen(hu, part, mirror) for part in rows.split(self._batch)]
+            return torch.cat([features for features, _ in parts]), torch.cat([maps for _, maps in parts])
+        size = self._batch if self._cnn.one_size else len(rows)
         try:
-            features, maps = self._cnn(self._pictures(hu, torch.cat((rows, rows[-1:].expand(missing))), mirror))
+            seen = self._cnn(self._pictures(hu, torch.cat((rows, rows[-1:].expand(size - len(rows)))), mirror))
+            return seen if size == len(rows) else (seen[0][: len(rows)].clone(), seen[1][: len(rows)].clone())
         except torch.OutOfMemoryError:
-            if len(rows) + missing == 1:
+            if size == 1:
                 raise
-        else:  # what filled it up is not kept
-            return (features[: len(rows)].clone(), maps[: len(rows)].clone()) if missing else (features, maps)
-        self._batch = (len(rows) + missing + 1) // 2  # from now on
+        self._batch = (size + 1) // 2  # from now on
         torch.cuda.empty_cache()
         return self._seen(hu, rows, mirror)
 
