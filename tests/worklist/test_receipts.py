@@ -146,6 +146,19 @@ def test_two_series_of_a_study_that_come_together_make_it_urgent_once(worklist, 
     assert [row["received"] for row in rows(worklist, schema.series)] == [2, 2]
 
 
+def test_two_series_of_an_ordered_study_that_come_together_by_themselves_are_waited_for_once(worklist, clock):
+    here, there = study_facts(series="here"), study_facts(series="there")
+    slices = head_slices(4)
+    for one, facts in zip(slices, (here, there), strict=False):
+        take(worklist, [one], clock(), facts)
+    some = [receipt_of(one, clock(), facts) for one, facts in zip(slices[2:], (here, there), strict=True)]
+    with worklist.write() as tx:
+        tx.execute(schema.studies.update().values(ordered_at=clock()))
+        receipts.record_receipts(tx, some, 0.5, keep_conflict=False)
+    assert events(worklist).count("study.awaited") == 1
+    assert rows(worklist, schema.studies)[0]["ordered_at"] is None
+
+
 def test_a_conflict_does_not_open_a_closed_series(worklist, clock):
     closed_series(worklist, clock)
     (one, *_) = head_slices(3, seed=study_facts().series_instance_uid)
